@@ -1,0 +1,396 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
+/*
+ * pinring_layout.h - everything that lives in memory pinring shares.
+ *
+ * One header for the kernel, gcc, clang, g++ and nvcc; the static asserts after
+ * each struct hold on all of them. Rules:
+ *
+ *  - little-endian, fixed width, no pointers: offsets are bytes from the
+ *    region's base;
+ *  - every 64-byte line has one writer, named in the comment; a word with
+ *    several writers names the atomic protocol that governs it;
+ *  - lines written by different sides are 128 bytes apart, because x86
+ *    prefetches lines in adjacent pairs;
+ *  - a struct marked "sealed" is written once by its creator and never again.
+ *    Its last word is the FNV-1a hash (64 bit) of the bytes before it, so that
+ *    an accident is noticed at attach. A seal is no defence against malice:
+ *    attach checks every sealed field for sense as well, and reads it once.
+ *
+ * `pinring layout` prints these structs with offsets and cache lines.
+ */
+#ifndef _UAPI_PINRING_LAYOUT_H
+#define _UAPI_PINRING_LAYOUT_H
+
+#include <linux/types.h>
+
+#ifdef __cplusplus
+#define PINRING_STATIC_ASSERT(cond, text) static_assert(cond, text)
+#else
+#define PINRING_STATIC_ASSERT(cond, text) _Static_assert(cond, text)
+#endif
+
+#define PINRING_ASSERT_SIZE(type, size) \
+	PINRING_STATIC_ASSERT(sizeof(type) == (size), #type " size")
+#define PINRING_ASSERT_OFFSET(type, field, offset)               \
+	PINRING_STATIC_ASSERT(__builtin_offsetof(type, field) == \
+				      (offset),                  \
+			      #type "." #field " offset")
+
+#define PINRING_ALIGNED(n) __attribute__((aligned(n)))
+
+#define PINRING_ABI_VERSION 1
+#define PINRING_LINE 64 /* what one writer owns */
+#define PINRING_SEPARATION 128 /* between lines of different writers */
+
+/* ------------------------------------------------------------------ region
+ *
+ *  0      struct pinring_region_header
+ *  256    struct pinring_object[PINRING_OBJECTS_MAX], the directory
+ *  8192   objects, in the order they were created
+ *
+ * Creating an object takes two lock-free steps that any attached process may
+ * do: claim the first free directory entry by cmpxchg of its tag from 0, then
+ * claim space by cmpxchg of alloc. The entry is filled in and published by
+ * storing its tag once more, with PINRING_OBJECT_READY. A creator that dies in
+ * between costs its entry and space until the region goes, and nothing else.
+ */
+#define PINRING_REGION_MAGIC 0x676e69726e6970ull /* "pinring" in memory */
+#define PINRING_REGION_HEADER_BYTES 8192
+#define PINRING_OBJECTS_MAX 62
+#define PINRING_NAME_MAX 64 /* with the final zero */
+
+enum pinring_backend {
+	PINRING_BACKEND_EMBEDDED = 1,
+	PINRING_BACKEND_MODULE = 2,
+};
+
+enum pinring_object_type {
+	PINRING_OBJECT_BYTES = 1, /* memory with no structure pinring knows */
+	PINRING_OBJECT_SPSC = 2, /* struct pinring_spsc_header and slots */
+	PINRING_OBJECT_DEVICE_RING = 3, /* struct pinring_device_ring_header */
+	PINRING_OBJECT_DOORBELL = 4, /* struct pinring_doorbell_lines */
+	PINRING_OBJECT_CONTROL = 5, /* struct pinring_control_block */
+	PINRING_OBJECT_TELEMETRY = 6, /* struct pinring_telemetry */
+	PINRING_OBJECT_WAVE = 7, /* struct pinring_wave_state and fields */
+};
+
+struct pinring_region_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u32 abi_version;
+	__u32 header_bytes; /* PINRING_REGION_HEADER_BYTES */
+	__u64 size; /* bytes of the whole region */
+	__u64 features; /* bits an older reader must refuse: none yet */
+	__u64 page_size; /* asked of the kernel: 4096 or 2 MiB */
+	__u32 backend; /* enum pinring_backend */
+	__s32 node; /* NUMA node asked for, -1: any */
+	__u32 objects_max; /* PINRING_OBJECTS_MAX */
+	__u32 creator_pid; /* for people; in the creator's pid namespace */
+	__u64 reserved[8];
+	__u64 seal;
+	/*
+	 * Bits 0-55: the offset of the first free byte, in units of 64 bytes.
+	 * Bits 56-63: the 8-bit xor-fold of the rest, so that a stray write
+	 * here does not pass for a valid offset. Any attached process moves it
+	 * forward by cmpxchg.
+	 */
+	__u64 alloc;
+	__u64 alloc_reserved[15];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_region_header, 256);
+PINRING_ASSERT_OFFSET(struct pinring_region_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_region_header, alloc, 128);
+
+/* The low byte of a tag; the other 56 bits are the name's hash. */
+#define PINRING_OBJECT_CLAIMED 0x35ull
+#define PINRING_OBJECT_READY 0xcaull
+
+struct pinring_object {
+	/* 0: free. Claimed by cmpxchg, then stored once by the creator. */
+	__u64 tag;
+	/* sealed by the creator; valid once the tag says ready */
+	__u64 offset;
+	__u64 length;
+	__u32 type; /* enum pinring_object_type */
+	__u32 reserved0;
+	char name[PINRING_NAME_MAX]; /* zero-padded */
+	__u64 reserved[3];
+	__u64 seal; /* over offset .. reserved */
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_object, 128);
+PINRING_ASSERT_OFFSET(struct pinring_object, name, 32);
+PINRING_ASSERT_OFFSET(struct pinring_object, seal, 120);
+PINRING_STATIC_ASSERT(sizeof(struct pinring_region_header) +
+				      PINRING_OBJECTS_MAX *
+					      sizeof(struct pinring_object) ==
+			      PINRING_REGION_HEADER_BYTES,
+		      "header and directory fill two pages");
+
+/* ---------------------------------------------------------------- doorbell
+ *
+ * The ringer advances sequence; the waiter stores to armed and sleeps; whoever
+ * rings and sees it armed signals, and takes armed back to 0. See lib/include/pinring/doorbell.h.
+ */
+struct pinring_doorbell_lines {
+	/*
+	 * Ringers: atomic add on the CPU, or a monotonic store by the one
+	 * device that owns the doorbell. 0 at first.
+	 */
+	__u64 sequence;
+	__u64 ringer_reserved[15];
+	/*
+	 * Waiter: sequence << 1 | 1, the last sequence it has seen, when about
+	 * to sleep. Ringer or poller: cmpxchg of that value back to 0, after
+	 * it signalled, so that one who dies in between loses no wake-up.
+	 */
+	__u64 armed;
+	__u64 waiter_reserved[15];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_doorbell_lines, 256);
+PINRING_ASSERT_OFFSET(struct pinring_doorbell_lines, armed, 128);
+
+/* --------------------------------------------------------------- SPSC ring
+ *
+ * Indices run freely over 64 bits; slot = index & (capacity - 1).
+ */
+struct pinring_spsc_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* slots, a power of two */
+	__u64 slot_bytes; /* a multiple of 8 */
+	__u64 slots_offset; /* from this header */
+	__u64 reserved[11];
+	__u64 seal;
+	/* producer writes */
+	__u64 tail; /* slots published */
+	__u64 producer_closed; /* 1: no more will come */
+	__u64 producer_reserved[14];
+	/* consumer writes */
+	__u64 head; /* slots given back */
+	__u64 consumer_closed; /* 1: nobody reads on */
+	__u64 consumer_reserved[14];
+} PINRING_ALIGNED(128);
+
+#define PINRING_SPSC_MAGIC 0x637370732e7270ull /* "pr.spsc" */
+
+PINRING_ASSERT_SIZE(struct pinring_spsc_header, 384);
+PINRING_ASSERT_OFFSET(struct pinring_spsc_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_spsc_header, tail, 128);
+PINRING_ASSERT_OFFSET(struct pinring_spsc_header, head, 256);
+
+/* ------------------------------------------------------------- device ring
+ *
+ * Each word of a slot carries 56 bits of payload and, in its top byte, the lap
+ * it belongs to: (index / capacity + 1) mod 256. A reader owns the slot when
+ * all eight words carry the lap it expects, so no index is shared on the way,
+ * nothing wider than 8 bytes need be atomic, and words may arrive in any order.
+ */
+#define PINRING_SLOT_WORDS 8
+#define PINRING_WORD_BITS 56
+#define PINRING_WORD_MASK ((1ull << PINRING_WORD_BITS) - 1)
+
+struct pinring_device_slot {
+	__u64 word[PINRING_SLOT_WORDS]; /* producer writes */
+} PINRING_ALIGNED(64);
+
+PINRING_ASSERT_SIZE(struct pinring_device_slot, 64);
+
+struct pinring_device_ring_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* slots, a power of two */
+	__u64 slots_offset; /* from this header */
+	__u64 reserved[12];
+	__u64 seal;
+	/* consumer writes: how far it has read, the producer's credit */
+	__u64 head;
+	__u64 consumer_reserved[15];
+} PINRING_ALIGNED(128);
+
+#define PINRING_DEVICE_RING_MAGIC 0x676e6972642e7270ull /* "pr.dring" */
+
+PINRING_ASSERT_SIZE(struct pinring_device_ring_header, 256);
+PINRING_ASSERT_OFFSET(struct pinring_device_ring_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_device_ring_header, head, 128);
+
+/* ----------------------------------------------------------------- message
+ *
+ * In front of a payload built in place. The sender writes all of it before it
+ * commits the slot.
+ */
+struct pinring_message_header {
+	__u64 id; /* the sender's, unique per sender */
+	__u64 correlation; /* id of the request this answers, else 0 */
+	__u64 source; /* opaque address of the sender */
+	__u64 destination;
+	__u64 sent_ns; /* CLOCK_MONOTONIC */
+	__u32 type; /* the application's */
+	__u32 length; /* payload bytes that follow */
+	__u64 payload_offset; /* from the region's base; 0: follows here */
+	__u8 priority; /* 0 is the most urgent */
+	__u8 hops;
+	__u16 flags;
+	__u32 reserved;
+} PINRING_ALIGNED(64);
+
+PINRING_ASSERT_SIZE(struct pinring_message_header, 64);
+PINRING_ASSERT_OFFSET(struct pinring_message_header, type, 40);
+PINRING_ASSERT_OFFSET(struct pinring_message_header, payload_offset, 48);
+
+/* ---------------------------------------------------------------- executor */
+enum pinring_state {
+	PINRING_STATE_CREATED = 0,
+	PINRING_STATE_LAUNCHED = 1, /* the loop runs; commands are not taken */
+	PINRING_STATE_ACTIVE = 2,
+	PINRING_STATE_PAUSED = 3,
+	PINRING_STATE_DRAINING = 4, /* takes what is queued, then terminates */
+	PINRING_STATE_TERMINATED = 5,
+	PINRING_STATE_FAILED = 6,
+};
+
+struct pinring_control_block {
+	/* host writes */
+	__u64 wanted; /* epoch << 32 | enum pinring_state: active, paused,
+		       * draining or terminated */
+	__u64 host_heartbeat;
+	__u64 host_reserved[6];
+	/* executor writes */
+	__u64 reached; /* epoch answered << 32 | enum pinring_state */
+	__u64 heartbeat; /* advances while the loop runs */
+	__u64 taken; /* commands read from the ring */
+	__u64 completed; /* completions published; in flight = taken - this */
+	__s32 error; /* -errno of the last command that failed */
+	__u32 error_id; /* its id */
+	__u32 error_operation; /* its operation */
+	__u32 error_reason; /* enum pinring_reason */
+	__u64 executor_reserved[2];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_control_block, 128);
+PINRING_ASSERT_OFFSET(struct pinring_control_block, reached, 64);
+PINRING_ASSERT_OFFSET(struct pinring_control_block, error, 96);
+
+struct pinring_telemetry {
+	/* executor writes */
+	__u64 processed; /* commands answered, whatever the status */
+	__u64 failed; /* of these, with a status below 0 */
+	__u64 elements; /* floats and cells computed */
+	__u64 busy_ns; /* inside operations */
+	__u64 last_ns; /* the last operation */
+	__u64 longest_ns; /* the longest operation */
+	__u64 sleeps; /* times the idle loop went to sleep */
+	__u64 reserved;
+} PINRING_ALIGNED(64);
+
+PINRING_ASSERT_SIZE(struct pinring_telemetry, 64);
+
+/*
+ * A command in the eight 56-bit words of a device slot, and its completion.
+ * lib/include/pinring/command.h packs and unpacks both.
+ *
+ *  command, high bits first
+ *  word 0   | flags (8), operation (16), id (32)                 |
+ *  word 1   | 0 (8), count (48)                                  |
+ *  word 2-4 | region (8), offset (48): dst, a, b                 |
+ *  word 5-6 | 0 (24), float bits (32): s0, s1                    |
+ *  word 7   | aux (56)                                           |
+ *
+ *  completion
+ *  word 0   | reason (8), -status (16), id (32)                  |
+ *  word 1   | 0 (24), float bits of the result (32)              |
+ *  word 2   | start, ns on the executor's clock, modulo 2^56     |
+ *  word 3   | duration, ns                                       |
+ *  word 4   | 0 (8), count done (48)                             |
+ *  word 5-7 | 0                                                  |
+ */
+#define PINRING_COUNT_BITS 48
+#define PINRING_OFFSET_BITS 48
+#define PINRING_REGIONS_MAX 32 /* that one executor can address */
+#define PINRING_REGION_NONE 255 /* operand not given */
+
+enum pinring_operation {
+	PINRING_OP_NOP = 0,
+	/* dst[i] = ..., count elements of float32 */
+	PINRING_OP_FILL = 1, /* s0 */
+	PINRING_OP_COPY = 2, /* a[i] */
+	PINRING_OP_ADD = 3, /* a[i] + b[i] */
+	PINRING_OP_SUB = 4,
+	PINRING_OP_MUL = 5,
+	PINRING_OP_DIV = 6,
+	PINRING_OP_MIN = 7, /* NaN if either is */
+	PINRING_OP_MAX = 8,
+	PINRING_OP_AXPY = 9, /* s0 * a[i] + b[i] */
+	PINRING_OP_SCALE = 10, /* s0 * a[i] */
+	PINRING_OP_RELU = 11,
+	PINRING_OP_SIGMOID = 12,
+	PINRING_OP_TANH = 13,
+	PINRING_OP_GELU = 14, /* a[i] * Phi(a[i]) */
+	PINRING_OP_GELU_TANH = 15, /* its tanh approximation */
+	PINRING_OP_SOFTMAX = 16,
+	/* the result, and dst[0] unless dst is PINRING_REGION_NONE */
+	PINRING_OP_SUM = 17,
+	PINRING_OP_REDUCE_MIN = 18,
+	PINRING_OP_REDUCE_MAX = 19,
+	PINRING_OP_DOT = 20,
+	/* a is a struct pinring_wave_state */
+	PINRING_OP_WAVE_STEP = 32, /* count steps */
+	PINRING_OP_WAVE_INJECT = 33, /* p[aux] += s0 */
+	PINRING_OP_WAVE_PROBE = 34, /* result = p[aux] */
+	PINRING_OP_WAVE_BLOCK = 35, /* count times: step, inject b[i] at cell
+				     * aux & (2^28 - 1), dst[i] = probe of cell
+				     * aux >> 28 */
+};
+
+/* Which part of a refused command was wrong (a completion's reason). */
+enum pinring_reason {
+	PINRING_REASON_NONE = 0,
+	PINRING_REASON_OPERATION = 1, /* unknown */
+	PINRING_REASON_REGION = 2, /* not attached to this executor */
+	PINRING_REASON_OFFSET = 3, /* not inside the region's objects */
+	PINRING_REASON_ALIGNMENT = 4, /* not that of the operand's type */
+	PINRING_REASON_COUNT = 5, /* the range leaves the region */
+	PINRING_REASON_OVERLAP = 6, /* dst overlaps an operand in part */
+	PINRING_REASON_WAVE = 7, /* the wave state makes no sense */
+	PINRING_REASON_CELL = 8, /* outside the room */
+	PINRING_REASON_STOPPED = 9, /* terminated before it was done */
+};
+
+/* -------------------------------------------------------------- wave field
+ *
+ * Sound pressure in a box of nx * ny * nz cells, x fastest, two fields that
+ * swap roles at every step, and a row of zeros that stands for what is beyond
+ * a wall:
+ *
+ *  fields_offset             field 0, current after an even number of steps
+ *  + field_bytes             field 1
+ *  + 2 * field_bytes         nx zeros
+ *
+ * with field_bytes = nx * ny * nz * 4 rounded up to 128.
+ */
+#define PINRING_WAVE_MAGIC 0x657661772e7270ull /* "pr.wave" */
+#define PINRING_WAVE_CELL_BITS 28 /* cells of a room < 2^28 */
+
+struct pinring_wave_state {
+	/* host writes, while no command on it is in flight */
+	__u64 magic;
+	__u32 nx;
+	__u32 ny;
+	__u32 nz;
+	float lambda2; /* (c dt / h)^2, at most 1/3 */
+	float wall; /* lambda * beta / 2, the loss a missing neighbour adds */
+	__u32 reserved0;
+	__u64 fields_offset; /* from the region's base, 128-aligned */
+	__u64 reserved[11];
+	/* executor writes */
+	__u64 steps; /* taken; its lowest bit names the current field */
+	__u64 executor_reserved[15];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_wave_state, 256);
+PINRING_ASSERT_OFFSET(struct pinring_wave_state, fields_offset, 32);
+PINRING_ASSERT_OFFSET(struct pinring_wave_state, steps, 128);
+
+#endif /* _UAPI_PINRING_LAYOUT_H */
