@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * check.h - a command is believed only after this.
+ *
+ * Everything that came through the ring, and the wave state that lies in
+ * memory others can write, is read once, checked, and used from the copy. What
+ * passes addresses only bytes of attached regions behind their directories.
+ */
+#ifndef PINRING_CHECK_H
+#define PINRING_CHECK_H
+
+#include "loop.h"
+
+#define PINRING_NEEDS_DST 1u
+#define PINRING_NEEDS_A 2u
+#define PINRING_NEEDS_B 4u
+#define PINRING_NEEDS_WAVE 8u /* a is a wave state */
+#define PINRING_MAY_DST 16u /* one float, if given at all */
+
+/* -1: no such operation. A switch, since a device has no table for free. */
+PINRING_FN int pinring_operation_needs(__u32 operation)
+{
+	switch (operation) {
+	case PINRING_OP_NOP:
+		return 0;
+	case PINRING_OP_FILL:
+		return PINRING_NEEDS_DST;
+	case PINRING_OP_COPY:
+	case PINRING_OP_SCALE:
+	case PINRING_OP_RELU:
+	case PINRING_OP_SIGMOID:
+	case PINRING_OP_TANH:
+	case PINRING_OP_GELU:
+	case PINRING_OP_GELU_TANH:
+	case PINRING_OP_SOFTMAX:
+		return PINRING_NEEDS_DST | PINRING_NEEDS_A;
+	case PINRING_OP_ADD:
+	case PINRING_OP_SUB:
+	case PINRING_OP_MUL:
+	case PINRING_OP_DIV:
+	case PINRING_OP_MIN:
+	case PINRING_OP_MAX:
+	case PINRING_OP_AXPY:
+		return PINRING_NEEDS_DST | PINRING_NEEDS_A | PINRING_NEEDS_B;
+	case PINRING_OP_SUM:
+	case PINRING_OP_REDUCE_MIN:
+	case PINRING_OP_REDUCE_MAX:
+		return PINRING_MAY_DST | PINRING_NEEDS_A;
+	case PINRING_OP_DOT:
+		return PINRING_MAY_DST | PINRING_NEEDS_A | PINRING_NEEDS_B;
+	case PINRING_OP_WAVE_STEP:
+	case PINRING_OP_WAVE_INJECT:
+	case PINRING_OP_WAVE_PROBE:
+		return PINRING_NEEDS_WAVE;
+	case PINRING_OP_WAVE_BLOCK:
+		return PINRING_NEEDS_WAVE | PINRING_NEEDS_DST | PINRING_NEEDS_B;
+	default:
+		return -1;
+	}
+}
+
+/* count items of `bytes` each at `o`; *at is NULL on any reason but none. */
+PINRING_FN __u32 pinring_check_operand(const struct pinring_loop *loop,
+				       struct pinring_operand o, __u64 count,
+				       __u64 bytes, __u64 align, char **at)
+{
+	const struct pinring_memory *m;
+
+	*at = 0;
+	if (o.region >= PINRING_REGIONS_MAX ||
+	    o.region >= pinring_load_word(&loop->regions))
+		return PINRING_REASON_REGION;
+	m = &loop->memory[o.region];
+	if (o.offset < PINRING_REGION_HEADER_BYTES || o.offset > m->size)
+		return PINRING_REASON_OFFSET;
+	if (o.offset % align)
+		return PINRING_REASON_ALIGNMENT;
+	if (count > (m->size - o.offset) / bytes)
+		return PINRING_REASON_COUNT;
+	*at = m->base + o.offset;
+	return PINRING_REASON_NONE;
+}
+
+PINRING_FN int pinring_overlap_in_part(const float *x, const float *y,
+				       __u64 count)
+{
+	return x != y && x < y + count && y < x + count;
+}
+
+/* Fills in job->room and job->steps from a wave state, read once. */
+PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
+				    struct pinring_job *job,
+				    struct pinring_operand where)
+{
+	struct pinring_wave_state *state;
+	struct pinring_operand fields;
+	__u64 magic, nx, ny, nz, cells, bytes;
+	float lambda2, wall;
+	__u32 reason;
+	char *at;
+
+	reason = pinring_check_operand(loop, where, 1, sizeof(*state), 128,
+				       &at);
+	if (reason)
+		return reason;
+	state = (struct pinring_wave_state *)at;
+	magic = *(volatile __u64 *)&state->magic;
+	nx = *(volatile __u32 *)&state->nx;
+	ny = *(volatile __u32 *)&state->ny;
+	nz = *(volatile __u32 *)&state->nz;
+	lambda2 = *(volatile float *)&state->lambda2;
+	wall = *(volatile float *)&state->wall;
+	fields.region = where.region;
+	fields.offset = *(volatile __u64 *)&state->fields_offset;
+	if (magic != PINRING_WAVE_MAGIC || !nx || !ny || !nz)
+		return PINRING_REASON_WAVE;
+	/* nx * ny < 2^64, and the quotient bounds the product with nz. */
+	if (nx * ny >= 1ull << PINRING_WAVE_CELL_BITS ||
+	    nz >= (1ull << PINRING_WAVE_CELL_BITS) / (nx * ny) + 1)
+		return PINRING_REASON_WAVE;
+	cells = nx * ny * nz;
+	if (cells >= 1ull << PINRING_WAVE_CELL_BITS)
+		return PINRING_REASON_WAVE;
+	/* Written so that NaN fails too. */
+	if (!(lambda2 > 0.0f && lambda2 <= 0.3333334f && wall >= 0.0f &&
+	      wall <= 1e6f))
+		return PINRING_REASON_WAVE;
+	bytes = (cells * sizeof(float) + 127) & ~127ull;
+	reason = pinring_check_operand(loop, fields,
+				       2 * bytes + nx * sizeof(float), 1, 128,
+				       &at);
+	if (reason)
+		return PINRING_REASON_WAVE;
+	job->room.field[0] = (float *)at;
+	job->room.field[1] = (float *)(at + bytes);
+	job->room.zeros = (const float *)(at + 2 * bytes);
+	job->room.nx = nx;
+	job->room.ny = ny;
+	job->room.nz = nz;
+	job->room.lambda2 = lambda2;
+	pinring_room_walls(&job->room, wall);
+	job->steps = &state->steps;
+	job->first_step = pinring_load_word(job->steps);
+	return PINRING_REASON_NONE;
+}
+
+/* The reason why the command cannot be run, or none and *job filled in. */
+PINRING_FN __u32 pinring_check_command(const struct pinring_loop *loop,
+				       struct pinring_job *job,
+				       const struct pinring_command *c)
+{
+	int needs = pinring_operation_needs(c->operation);
+	__u64 cells, mask = (1ull << PINRING_WAVE_CELL_BITS) - 1;
+	__u32 reason;
+	char *at;
+
+	if (needs < 0)
+		return PINRING_REASON_OPERATION;
+	job->operation = c->operation;
+	job->count = c->count;
+	job->s0 = c->s0;
+	job->s1 = c->s1;
+	job->dst = 0;
+	job->a = 0;
+	job->b = 0;
+	job->done = 0;
+	if (needs & PINRING_NEEDS_A) {
+		reason = pinring_check_operand(loop, c->a, c->count,
+					       sizeof(float), sizeof(float),
+					       &at);
+		if (reason)
+			return reason;
+		job->a = (const float *)at;
+	}
+	if (needs & PINRING_NEEDS_B) {
+		reason = pinring_check_operand(loop, c->b, c->count,
+					       sizeof(float), sizeof(float),
+					       &at);
+		if (reason)
+			return reason;
+		job->b = (const float *)at;
+	}
+	if (needs & PINRING_NEEDS_DST ||
+	    (needs & PINRING_MAY_DST && c->dst.region != PINRING_REGION_NONE)) {
+		reason = pinring_check_operand(
+			loop, c->dst, needs & PINRING_MAY_DST ? 1 : c->count,
+			sizeof(float), sizeof(float), &at);
+		if (reason)
+			return reason;
+		job->dst = (float *)at;
+	}
+	if (needs & PINRING_NEEDS_DST) {
+		if (job->a && pinring_overlap_in_part(job->dst, job->a, c->count))
+			return PINRING_REASON_OVERLAP;
+		if (job->b && pinring_overlap_in_part(job->dst, job->b, c->count))
+			return PINRING_REASON_OVERLAP;
+	}
+	if (!(needs & PINRING_NEEDS_WAVE))
+		return PINRING_REASON_NONE;
+
+	reason = pinring_check_wave(loop, job, c->a);
+	if (reason)
+		return reason;
+	cells = job->room.nx * job->room.ny * job->room.nz;
+	job->source = c->aux;
+	job->mic = c->aux;
+	if (c->operation == PINRING_OP_WAVE_BLOCK) {
+		job->source = c->aux & mask;
+		job->mic = c->aux >> PINRING_WAVE_CELL_BITS;
+	}
+	if (c->operation != PINRING_OP_WAVE_STEP &&
+	    (job->source >= cells || job->mic >= cells))
+		return PINRING_REASON_CELL;
+	return PINRING_REASON_NONE;
+}
+
+#endif /* PINRING_CHECK_H */

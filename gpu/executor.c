@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+/* executor.c - creation, lifecycle, and the end of an executor. */
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include <pinring/ring.h>
+
+#include "executor.h"
+
+#define DEPTH_DEFAULT 256
+#define DEPTH_MAX 65536
+#define SPIN_US_DEFAULT 200
+
+static int take_executor_config(struct pinring_device *device,
+				const struct pinring_executor_config *from,
+				struct pinring_executor_config *c)
+{
+	int rc = 0;
+
+	*c = pinring_executor_defaults();
+	if (from)
+		rc = pinring_take_config(device, c, sizeof(*c), from,
+					 "pinring_executor_config");
+	if (rc)
+		return rc;
+	if (!c->threads)
+		c->threads = 1;
+	if (!c->depth)
+		c->depth = DEPTH_DEFAULT;
+	if (!c->spin_us)
+		c->spin_us = SPIN_US_DEFAULT;
+	if (c->kind > PINRING_EXECUTOR_CUDA)
+		return pinring_fail(device, -EINVAL, "kind: no executor %u",
+				    c->kind);
+	if (c->threads > PINRING_THREADS_MAX)
+		return pinring_fail(device, -EINVAL,
+				    "threads: %u is more than %d", c->threads,
+				    PINRING_THREADS_MAX);
+	if (!pinring_power_of_two(c->depth) || c->depth < 4 ||
+	    c->depth > DEPTH_MAX)
+		return pinring_fail(device, -EINVAL,
+				    "depth: %u is not a power of two from 4 to %d",
+				    c->depth, DEPTH_MAX);
+	if (c->cpu < PINRING_CPU_ANY)
+		return pinring_fail(device, -EINVAL, "cpu: %d", c->cpu);
+	if (c->reserved)
+		return pinring_fail(device, -EINVAL, "reserved: not zero");
+	if (c->kind == PINRING_EXECUTOR_CUDA)
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "libpinring %s has no CUDA executor yet; use the host executor",
+				    pinring_version());
+	return 0;
+}
+
+static int make_objects(struct pinring_executor *ex)
+{
+	struct pinring_region *r = ex->region;
+	struct pinring_object_info o;
+	uint64_t capacity = 2ull * ex->config.depth;
+	int rc;
+
+	rc = pinring_object_create(r, "control", PINRING_OBJECT_CONTROL,
+				   sizeof(*ex->control), 128, &o);
+	if (rc)
+		return rc;
+	ex->control = pinring_region_at(r, o.offset, o.length);
+	rc = pinring_object_create(r, "telemetry", PINRING_OBJECT_TELEMETRY,
+				   sizeof(*ex->telemetry), 128, &o);
+	if (rc)
+		return rc;
+	ex->telemetry = pinring_region_at(r, o.offset, o.length);
+	/*
+	 * Twice the depth: credit comes back a quarter of a ring at a time, and
+	 * `depth` commands must fit even when the last quarter is still due.
+	 */
+	rc = pinring_device_ring_create(r, "commands", capacity);
+	if (!rc)
+		rc = pinring_device_ring_create(r, "completions", capacity);
+	if (!rc)
+		rc = pinring_device_producer_open(r, "commands", &ex->commands);
+	if (!rc)
+		rc = pinring_device_consumer_open(r, "commands",
+						  &ex->loop.commands);
+	if (!rc)
+		rc = pinring_device_producer_open(r, "completions",
+						  &ex->loop.completions);
+	if (!rc)
+		rc = pinring_device_consumer_open(r, "completions",
+						  &ex->completions);
+	if (!rc)
+		rc = pinring_doorbell_create(r, "submitted", &ex->submit_bell);
+	if (!rc)
+		rc = pinring_doorbell_create(r, "done", &ex->done_bell);
+	return rc;
+}
+
+static void executor_free(struct pinring_executor *ex)
+{
+	uint64_t i;
+
+	for (i = 0; i < ex->loop.regions; i++)
+		pinring_region_close(ex->attached[i]);
+	pinring_doorbell_close(ex->submit_bell);
+	pinring_doorbell_close(ex->done_bell);
+	pinring_region_close(ex->region);
+	pinring_device_close(ex->device);
+	pthread_mutex_destroy(&ex->wish_lock);
+	free(ex->pending);
+	free(ex);
+}
+
+int pinring_executor_create(struct pinring_device *device,
+			    const struct pinring_executor_config *config,
+			    struct pinring_executor **out)
+{
+	struct pinring_region_config rc_config;
+	struct pinring_executor_config c;
+	struct pinring_executor *ex;
+	int rc;
+
+	*out = NULL;
+	rc = take_executor_config(device, config, &c);
+	if (rc)
+		return rc;
+	ex = aligned_alloc(128, (sizeof(*ex) + 127) & ~127ul);
+	if (!ex)
+		return pinring_fail(device, -ENOMEM, "no memory for an executor");
+	memset(ex, 0, sizeof(*ex));
+	ex->device = pinring_device_get(device);
+	ex->config = c;
+	pthread_mutex_init(&ex->wish_lock, NULL);
+	if (c.kind == PINRING_EXECUTOR_AUTO) {
+		ex->config.kind = PINRING_EXECUTOR_HOST;
+		snprintf(ex->reason, sizeof(ex->reason),
+			 "libpinring %s has no CUDA executor yet",
+			 pinring_version());
+	}
+	ex->pending = calloc(c.depth, sizeof(*ex->pending));
+	if (!ex->pending) {
+		rc = pinring_fail(device, -ENOMEM,
+				  "no memory for %u commands in flight",
+				  c.depth);
+		goto fail;
+	}
+	/* Small pages: zeroing 2 MiB would be most of the time this takes. */
+	rc_config = pinring_region_defaults(
+		PINRING_REGION_HEADER_BYTES + 8192 +
+		4ull * c.depth * sizeof(struct pinring_device_slot));
+	rc_config.flags = PINRING_REGION_SMALL_PAGES;
+	rc_config.name = "pinring-executor";
+	rc = pinring_region_create(device, &rc_config, &ex->region);
+	if (!rc)
+		rc = make_objects(ex);
+	if (!rc)
+		rc = pinring_host_init(ex);
+	if (rc)
+		goto fail;
+	ex->loop.control = ex->control;
+	ex->loop.telemetry = ex->telemetry;
+	*out = ex;
+	return 0;
+fail:
+	executor_free(ex);
+	return rc;
+}
+
+int pinring_executor_attach(struct pinring_executor *ex,
+			    struct pinring_region *region)
+{
+	struct pinring_loop *loop = &ex->loop;
+	uint64_t n = loop->regions;
+
+	if (n == PINRING_REGIONS_MAX)
+		return pinring_fail(ex->device, -ENOSPC,
+				    "an executor addresses at most %d regions",
+				    PINRING_REGIONS_MAX);
+	ex->attached[n] = pinring_region_get(region);
+	loop->memory[n].base = (char *)region->base;
+	loop->memory[n].size = region->size;
+	/* release: pairs with the load in pinring_check_operand() */
+	pinring_store_word(&loop->regions, n + 1);
+	return (int)n;
+}
+
+/* ---------------------------------------------------------------- lifecycle */
+enum pinring_state pinring_executor_state(const struct pinring_executor *ex)
+{
+	return (enum pinring_state)(uint32_t)pinring_load_word(
+		&ex->control->reached);
+}
+
+static bool ended(enum pinring_state state)
+{
+	return state == PINRING_STATE_TERMINATED ||
+	       state == PINRING_STATE_FAILED;
+}
+
+int pinring_executor_launch(struct pinring_executor *ex)
+{
+	int saved = errno;
+	int rc;
+
+	pthread_mutex_lock(&ex->wish_lock);
+	if (ex->wish != PINRING_STATE_CREATED) {
+		rc = pinring_fail(ex->device, -EINVAL,
+				  "launch: the executor is %s already",
+				  pinring_state_name(ex->wish));
+	} else {
+		rc = pinring_host_launch(ex);
+		ex->launched = !rc;
+		ex->wish = rc ? PINRING_STATE_FAILED : PINRING_STATE_LAUNCHED;
+		/* No loop runs that could say so itself. */
+		if (rc)
+			pinring_store_word(&ex->control->reached,
+					   PINRING_STATE_FAILED);
+	}
+	pthread_mutex_unlock(&ex->wish_lock);
+	errno = saved;
+	return rc;
+}
+
+static bool may_wish(enum pinring_state from, enum pinring_state to)
+{
+	switch (from) {
+	case PINRING_STATE_LAUNCHED:
+	case PINRING_STATE_ACTIVE:
+	case PINRING_STATE_PAUSED:
+		return true;
+	case PINRING_STATE_CREATED:
+	case PINRING_STATE_DRAINING:
+		return to == PINRING_STATE_TERMINATED;
+	default:
+		return false;
+	}
+}
+
+static int wish(struct pinring_executor *ex, enum pinring_state state)
+{
+	int rc = 0;
+
+	pthread_mutex_lock(&ex->wish_lock);
+	if (!may_wish(ex->wish, state)) {
+		rc = pinring_fail(ex->device, -EINVAL,
+				  "an executor that is %s cannot become %s",
+				  pinring_state_name(ex->wish),
+				  pinring_state_name(state));
+		goto out;
+	}
+	if (ex->wish == PINRING_STATE_CREATED)
+		pinring_store_word(&ex->control->reached, state);
+	__atomic_store_n(&ex->wish, state, __ATOMIC_RELAXED);
+	/* release: pairs with the load in pinring_obey() */
+	pinring_store_word(&ex->control->wanted,
+			   ++ex->epoch << 32 | (uint64_t)state);
+	pinring_doorbell_ring(ex->submit_bell);
+out:
+	pthread_mutex_unlock(&ex->wish_lock);
+	return rc;
+}
+
+int pinring_executor_activate(struct pinring_executor *ex)
+{
+	return wish(ex, PINRING_STATE_ACTIVE);
+}
+
+int pinring_executor_pause(struct pinring_executor *ex)
+{
+	return wish(ex, PINRING_STATE_PAUSED);
+}
+
+int pinring_executor_drain(struct pinring_executor *ex)
+{
+	return wish(ex, PINRING_STATE_DRAINING);
+}
+
+int pinring_executor_terminate(struct pinring_executor *ex)
+{
+	return wish(ex, PINRING_STATE_TERMINATED);
+}
+
+int pinring_executor_wait_state(struct pinring_executor *ex,
+				enum pinring_state state, int64_t timeout_ns)
+{
+	int64_t deadline = pinring_deadline(timeout_ns);
+	struct timespec nap = { .tv_nsec = 20000 };
+	int saved = errno;
+	uint64_t polls = 0;
+	int rc;
+
+	for (;;) {
+		enum pinring_state now = pinring_executor_state(ex);
+
+		if (now == state) {
+			rc = 0;
+			break;
+		}
+		if (ended(now)) {
+			rc = pinring_fail(ex->device, -ECANCELED,
+					  "the executor is %s and will not become %s",
+					  pinring_state_name(now),
+					  pinring_state_name(state));
+			break;
+		}
+		if (++polls < 1000) {
+			pinring_relax();
+			continue;
+		}
+		if (pinring_now() >= deadline) {
+			rc = pinring_fail(ex->device, -ETIMEDOUT,
+					  "the executor is still %s, not %s",
+					  pinring_state_name(now),
+					  pinring_state_name(state));
+			break;
+		}
+		if (polls < 1100) {
+			sched_yield();
+		} else {
+			nanosleep(&nap, NULL);
+			if (nap.tv_nsec < 1000000)
+				nap.tv_nsec *= 2;
+		}
+	}
+	errno = saved;
+	return rc;
+}
+
+int pinring_executor_start(struct pinring_device *device,
+			   const struct pinring_executor_config *config,
+			   struct pinring_executor **out)
+{
+	struct pinring_executor *ex;
+	int rc;
+
+	*out = NULL;
+	rc = pinring_executor_create(device, config, &ex);
+	if (rc)
+		return rc;
+	rc = pinring_executor_launch(ex);
+	if (!rc)
+		rc = pinring_executor_activate(ex);
+	if (!rc)
+		rc = pinring_executor_wait_state(ex, PINRING_STATE_ACTIVE,
+						 PINRING_FOREVER);
+	if (rc) {
+		pinring_executor_close(ex, 0);
+		return rc;
+	}
+	*out = ex;
+	return 0;
+}
+
+int64_t pinring_executor_close(struct pinring_executor *ex, int64_t timeout_ns)
+{
+	int64_t undone;
+
+	if (!ex)
+		return 0;
+	if (ex->launched) {
+		/* Refused if it drains or has ended already: just as well. */
+		(void)wish(ex, PINRING_STATE_DRAINING);
+		if (pinring_executor_wait_state(ex, PINRING_STATE_TERMINATED,
+						timeout_ns))
+			(void)wish(ex, PINRING_STATE_TERMINATED);
+		pinring_host_join(ex);
+		pinring_executor_collect(ex);
+	}
+	undone = (int64_t)(ex->undone + ex->submitted - ex->collected);
+	executor_free(ex);
+	return undone;
+}

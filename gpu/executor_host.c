@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+/* executor_host.c - the executor as threads of this process. */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "executor.h"
+
+/* An idle loop wakes this often to show a heartbeat. */
+#define HEARTBEAT_NS 100000000
+
+void pinring_loop_run_base(struct pinring_loop *loop, __u64 worker);
+void pinring_loop_run_v3(struct pinring_loop *loop, __u64 worker);
+void pinring_loop_run_v4(struct pinring_loop *loop, __u64 worker);
+
+static bool always(void)
+{
+	return true;
+}
+
+#ifdef __x86_64__
+static bool has_v3(void)
+{
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+	       __builtin_cpu_supports("bmi2");
+}
+
+static bool has_v4(void)
+{
+	return has_v3() && __builtin_cpu_supports("avx512f") &&
+	       __builtin_cpu_supports("avx512bw") &&
+	       __builtin_cpu_supports("avx512cd") &&
+	       __builtin_cpu_supports("avx512dq") &&
+	       __builtin_cpu_supports("avx512vl");
+}
+#endif
+
+static const struct pinring_isa isas[] = {
+#ifdef __x86_64__
+	{ "x86-64-v4", has_v4, pinring_loop_run_v4 },
+	{ "x86-64-v3", has_v3, pinring_loop_run_v3 },
+#endif
+	{ "baseline", always, pinring_loop_run_base },
+};
+
+/* The best this CPU runs, or a lesser one named by PINRING_ISA (for tests). */
+static const struct pinring_isa *choose_isa(struct pinring_device *device)
+{
+	const char *wanted = getenv("PINRING_ISA");
+	size_t i;
+
+	for (i = 0; i < sizeof(isas) / sizeof(isas[0]); i++) {
+		if (!isas[i].supported())
+			continue;
+		if (!wanted || !wanted[0] || !strcmp(wanted, isas[i].name))
+			return &isas[i];
+	}
+	pinring_fail(device, -EINVAL,
+		     "PINRING_ISA=%s is not one of x86-64-v4, x86-64-v3, baseline that this CPU runs",
+		     wanted);
+	return NULL;
+}
+
+static struct pinring_executor *executor_of(struct pinring_loop *loop)
+{
+	return (void *)((char *)loop - offsetof(struct pinring_executor, loop));
+}
+
+static void host_sleep(struct pinring_loop *loop, __u64 seen)
+{
+	pinring_doorbell_wait(executor_of(loop)->submit_bell, seen,
+			      HEARTBEAT_NS);
+}
+
+static __u64 host_submissions(struct pinring_loop *loop)
+{
+	return pinring_doorbell_sequence(executor_of(loop)->submit_bell);
+}
+
+static void host_announce(struct pinring_loop *loop)
+{
+	pinring_doorbell_ring(executor_of(loop)->done_bell);
+}
+
+/* futex compares 32 bits: the low half of the generation. */
+static uint32_t *generation_word(struct pinring_team *team)
+{
+	return (uint32_t *)&team->generation;
+}
+
+static void team_sleep(struct pinring_team *team, __u64 generation)
+{
+	int saved = errno;
+
+	/* seq_cst: against the add and load in pinring_team_begin */
+	__atomic_add_fetch(&team->sleepers, 1, __ATOMIC_SEQ_CST);
+	syscall(SYS_futex, generation_word(team), FUTEX_WAIT_PRIVATE,
+		(uint32_t)generation, NULL, NULL, 0);
+	__atomic_sub_fetch(&team->sleepers, 1, __ATOMIC_SEQ_CST);
+	errno = saved;
+}
+
+static void team_wake(struct pinring_team *team)
+{
+	int saved = errno;
+
+	syscall(SYS_futex, generation_word(team), FUTEX_WAKE_PRIVATE,
+		PINRING_THREADS_MAX, NULL, NULL, 0);
+	errno = saved;
+}
+
+int pinring_host_init(struct pinring_executor *ex)
+{
+	ex->isa = choose_isa(ex->device);
+	if (!ex->isa)
+		return -EINVAL;
+	ex->team.workers = ex->config.threads;
+	ex->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
+	ex->team.sleep = host_sleep;
+	ex->team.submissions = host_submissions;
+	ex->team.announce = host_announce;
+	ex->team.sleep_for_work = team_sleep;
+	ex->team.wake_team = team_wake;
+	ex->loop.team = &ex->team;
+	/* The loop spins by itself before it sleeps here. */
+	pinring_doorbell_spin(ex->submit_bell, 0, 0);
+	return 0;
+}
+
+struct worker {
+	struct pinring_executor *executor;
+	__u64 number;
+};
+
+static void *worker_main(void *arg)
+{
+	struct worker w = *(struct worker *)arg;
+
+	free(arg);
+	w.executor->isa->run(&w.executor->loop, w.number);
+	return NULL;
+}
+
+static int start_worker(struct pinring_executor *ex, uint32_t number)
+{
+	struct worker *w = malloc(sizeof(*w));
+	pthread_attr_t attr;
+	char name[16];
+	int rc;
+
+	if (!w)
+		return ENOMEM;
+	w->executor = ex;
+	w->number = number;
+	pthread_attr_init(&attr);
+	if (ex->config.cpu >= 0) {
+		int cpu = ex->config.cpu + (int)number;
+		cpu_set_t set;
+
+		CPU_ZERO(&set);
+		if (cpu < CPU_SETSIZE)
+			CPU_SET(cpu, &set);
+		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
+	}
+	rc = pthread_create(&ex->threads[number], &attr, worker_main, w);
+	pthread_attr_destroy(&attr);
+	if (rc) {
+		free(w);
+		return rc;
+	}
+	snprintf(name, sizeof(name), "pinring/%u", number);
+	pthread_setname_np(ex->threads[number], name);
+	return 0;
+}
+
+int pinring_host_launch(struct pinring_executor *ex)
+{
+	uint32_t number = ex->config.threads;
+	sigset_t all, before;
+	int rc = 0;
+
+	/* Signals are the application's: keep them off these threads. */
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	/* The coordinator last: without it, the others can be sent home. */
+	while (number-- && !rc)
+		rc = start_worker(ex, number);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (!rc)
+		return 0;
+
+	pinring_team_begin(&ex->team, 1);
+	for (number += 2; number < ex->config.threads; number++)
+		pthread_join(ex->threads[number], NULL);
+	if (rc == EINVAL && ex->config.cpu >= 0)
+		return pinring_fail(ex->device, -rc,
+				    "cpu: cannot run %u thread(s) on CPU %d and up",
+				    ex->config.threads, ex->config.cpu);
+	return pinring_fail(ex->device, -rc, "cannot start %u thread(s): %s",
+			    ex->config.threads, strerror(rc));
+}
+
+void pinring_host_join(struct pinring_executor *ex)
+{
+	uint32_t i;
+
+	for (i = 0; i < ex->config.threads; i++)
+		pthread_join(ex->threads[i], NULL);
+}

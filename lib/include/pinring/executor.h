@@ -1,0 +1,185 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor.h - a persistent kernel: commands in by a ring, completions out by
+ * another, no launch in between.
+ *
+ *	created -> launched -> active <-> paused
+ *	                         |          |
+ *	                         +-> draining -> terminated     failed
+ *
+ * Commands are answered in the order they were submitted, each by exactly one
+ * completion. While paused, commands queue. Draining runs what is queued, then
+ * terminates; terminating answers the rest with -ECANCELED.
+ *
+ * One thread at a time may submit, poll, wait and close. The functions that
+ * change or read the state may be called from any thread.
+ */
+#ifndef PINRING_EXECUTOR_H
+#define PINRING_EXECUTOR_H
+
+#include <pinring/command.h>
+#include <pinring/region.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct pinring_executor;
+
+enum pinring_executor_kind {
+	PINRING_EXECUTOR_AUTO = 0, /* CUDA if there is a GPU, else host */
+	PINRING_EXECUTOR_HOST = 1, /* threads of this process */
+	PINRING_EXECUTOR_CUDA = 2,
+};
+
+#define PINRING_THREADS_MAX 64
+#define PINRING_CPU_ANY (-1)
+
+struct pinring_executor_config {
+	uint64_t struct_size;
+	uint32_t kind; /* enum pinring_executor_kind */
+	uint32_t threads; /* host: 1 to PINRING_THREADS_MAX; 0: 1 */
+	uint32_t depth; /* commands in flight, a power of two from 4 to 65536;
+			 * 0: 256 */
+	int32_t cpu; /* host: pin thread i to CPU cpu + i; PINRING_CPU_ANY */
+	uint32_t spin_us; /* idle time before the loop sleeps; 0: 200 */
+	uint32_t reserved;
+};
+
+/* The config to start from: what AUTO finds, one thread, on any CPU. */
+static inline struct pinring_executor_config pinring_executor_defaults(void)
+{
+	struct pinring_executor_config config =
+		PINRING_INIT(struct pinring_executor_config);
+
+	config.cpu = PINRING_CPU_ANY;
+	return config;
+}
+
+/*
+ * The region of rings and control words, not the loop: state "created".
+ * -EINVAL: a field of config; -EOPNOTSUPP: that kind is not built in or has no
+ * device (pinring_error says which); -ENOMEM and others from region creation.
+ */
+PINRING_API int
+pinring_executor_create(struct pinring_device *device,
+			const struct pinring_executor_config *config,
+			struct pinring_executor **executor);
+
+/*
+ * Let commands address a region. Returns its number for struct pinring_operand,
+ * or -ENOSPC after PINRING_REGIONS_MAX. The executor holds the mapping until it
+ * is closed. Submitting thread only.
+ */
+PINRING_API int pinring_executor_attach(struct pinring_executor *executor,
+					struct pinring_region *region);
+
+/*
+ * State changes. Each returns at once; pinring_executor_wait_state sees them
+ * done. -EINVAL: not from this state (launch: created; others: launched,
+ * active or paused; terminate: also created, draining).
+ */
+PINRING_API int pinring_executor_launch(struct pinring_executor *executor);
+PINRING_API int pinring_executor_activate(struct pinring_executor *executor);
+PINRING_API int pinring_executor_pause(struct pinring_executor *executor);
+PINRING_API int pinring_executor_drain(struct pinring_executor *executor);
+PINRING_API int pinring_executor_terminate(struct pinring_executor *executor);
+
+PINRING_API enum pinring_state
+pinring_executor_state(const struct pinring_executor *executor);
+
+/*
+ * 0: in that state; -ETIMEDOUT; -ECANCELED: it terminated or failed, and will
+ * never be.
+ */
+PINRING_API int pinring_executor_wait_state(struct pinring_executor *executor,
+					    enum pinring_state state,
+					    int64_t timeout_ns);
+
+/* create, launch, activate, wait: what most programs want. */
+PINRING_API int
+pinring_executor_start(struct pinring_device *device,
+		       const struct pinring_executor_config *config,
+		       struct pinring_executor **executor);
+
+/*
+ * Queue a command. *ticket (may be NULL if detached) names it for poll and
+ * wait; command->id is the caller's own and comes back in the completion.
+ * -EAGAIN: `depth` commands are in flight or have completions not yet
+ * collected; -EPIPE: draining, terminated or failed; -EINVAL: a field does not
+ * fit its bits.
+ */
+PINRING_API int pinring_executor_submit(struct pinring_executor *executor,
+					const struct pinring_command *command,
+					uint64_t *ticket);
+
+/*
+ * Collect a completion, once. 0: there; -EAGAIN: not yet; -ENOENT: never
+ * submitted, detached, or collected before; -EPIPE: the executor failed before
+ * it answered. The command's own status is completion->status.
+ */
+PINRING_API int pinring_executor_poll(struct pinring_executor *executor,
+				      uint64_t ticket,
+				      struct pinring_completion *completion);
+
+/* The same, spinning, then yielding, then sleeping; also -ETIMEDOUT. */
+PINRING_API int pinring_executor_wait(struct pinring_executor *executor,
+				      uint64_t ticket, int64_t timeout_ns,
+				      struct pinring_completion *completion);
+
+/*
+ * submit and wait. After -ETIMEDOUT the command goes on as if detached; what
+ * it writes, it may still write.
+ */
+PINRING_API int pinring_executor_call(struct pinring_executor *executor,
+				      const struct pinring_command *command,
+				      int64_t timeout_ns,
+				      struct pinring_completion *completion);
+
+/* Sees the executor's completion doorbell, for epoll: doorbell.h. */
+struct pinring_doorbell;
+PINRING_API struct pinring_doorbell *
+pinring_executor_doorbell(struct pinring_executor *executor);
+
+struct pinring_executor_info {
+	uint64_t struct_size;
+	uint32_t kind; /* what AUTO became */
+	uint32_t threads;
+	uint32_t depth;
+	int32_t error; /* -errno of the last command that failed, or 0 */
+	uint32_t error_id; /* and its id */
+	uint32_t error_operation; /* and its operation */
+	uint64_t submitted;
+	uint64_t heartbeat; /* advances while the loop lives */
+	struct pinring_telemetry telemetry;
+	char isa[16]; /* instruction set the loop was built for */
+	char reason[128]; /* why not CUDA, if AUTO became host */
+};
+
+/* Any thread. */
+PINRING_API int pinring_executor_info(const struct pinring_executor *executor,
+				      struct pinring_executor_info *info);
+
+/*
+ * Drains for at most timeout_ns, then terminates, joins and frees. Returns how
+ * many commands were not carried out: 0 when all were. NULL is allowed.
+ * The loop stops between steps of an operation, so this ends soon after
+ * timeout_ns.
+ */
+PINRING_API int64_t pinring_executor_close(struct pinring_executor *executor,
+					   int64_t timeout_ns);
+
+/* "axpy"; NULL if there is no such operation. */
+PINRING_API const char *pinring_operation_name(uint32_t operation);
+
+/* "active"; never NULL. */
+PINRING_API const char *pinring_state_name(uint32_t state);
+
+/* "an operand leaves its region"; never NULL. */
+PINRING_API const char *pinring_reason_text(uint32_t reason);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* PINRING_EXECUTOR_H */
