@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * info.c - `pinring info`: what this machine offers, and what it lacks.
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <pinring/pinring.h>
+
+#include "findings.h"
+#include "json.h"
+#include "machine.h"
+#include "tool.h"
+
+static const char help_text[] =
+	"pinring info: what this machine offers, and what it lacks\n"
+	"\n"
+	"  pinring info [--json]\n"
+	"\n"
+	"Backends, executors, huge pages, NUMA nodes, limits, and what the tool was\n"
+	"built with. Below each missing thing is the command that would give it.\n"
+	"\n"
+	"  --json   one JSON object\n"
+	"  --help   this text\n"
+	"\n"
+	"example:\n"
+	"  pinring info --json | python3 -m json.tool\n";
+
+static void print_nodes(const struct machine *m)
+{
+	int i, k;
+
+	printf("\n%s%-6s %-16s %10s %10s   %s%s\n", tool_bold(), "node", "cpus",
+	       "memory", "free", "huge pages free of all", tool_plain());
+	for (i = 0; i < m->node_count; i++) {
+		const struct machine_node *n = &m->nodes[i];
+
+		printf("%-6d %-16s %6.1f GiB %6.1f GiB  ", n->number,
+		       n->cpus[0] ? n->cpus : "none",
+		       (double)n->total_kib / 1048576.0,
+		       (double)n->free_kib / 1048576.0);
+		for (k = 0; k < n->page_sizes; k++)
+			printf("%s %" PRIu64 " of %" PRIu64 " x %" PRIu64 " MiB",
+			       k ? "," : "", n->pages[k].free,
+			       n->pages[k].total, n->pages[k].kib / 1024);
+		puts(n->page_sizes ? "" : " none in this kernel");
+	}
+	if (!m->has_nodes)
+		puts("(this kernel has no NUMA support: all is one node)");
+}
+
+static void print_text(const struct findings *all, const struct machine *m)
+{
+	int i;
+
+	printf("%spinring %s%s\n\n", tool_bold(), pinring_version(),
+	       tool_plain());
+	for (i = 0; i < all->count; i++) {
+		const struct finding *f = &all->list[i];
+
+		printf("%-9s %-12s %s%-3s%s  %s\n", f->group, f->name,
+		       f->there ? "" : tool_bold(), f->there ? "yes" : "no",
+		       tool_plain(), f->detail);
+		if (f->need[0])
+			printf("%-9s %-12s %-3s  needs: %s\n", "", "", "",
+			       f->need);
+	}
+	print_nodes(m);
+}
+
+static void json_node(struct json *json, const struct machine_node *n)
+{
+	int k;
+
+	json_object(json, NULL);
+	json_integer(json, "node", n->number);
+	json_text(json, "cpus", n->cpus);
+	json_count(json, "total_kib", n->total_kib);
+	json_count(json, "free_kib", n->free_kib);
+	json_array(json, "huge_pages");
+	for (k = 0; k < n->page_sizes; k++) {
+		json_object(json, NULL);
+		json_count(json, "kib", n->pages[k].kib);
+		json_count(json, "total", n->pages[k].total);
+		json_count(json, "free", n->pages[k].free);
+		json_end(json);
+	}
+	json_end(json);
+	json_end(json);
+}
+
+static void json_info(const struct findings *all, const struct machine *m)
+{
+	struct json json = { .out = stdout };
+	int i;
+
+	json_object(&json, NULL);
+	json_text(&json, "version", pinring_version());
+	json_count(&json, "abi_version", PINRING_ABI_VERSION);
+	json_array(&json, "findings");
+	for (i = 0; i < all->count; i++) {
+		const struct finding *f = &all->list[i];
+
+		json_object(&json, NULL);
+		json_text(&json, "group", f->group);
+		json_text(&json, "name", f->name);
+		json_bool(&json, "there", f->there);
+		json_text(&json, "detail", f->detail);
+		json_text(&json, "needs", f->need);
+		json_end(&json);
+	}
+	json_end(&json);
+	json_count(&json, "page_kib", m->page_kib);
+	json_bool(&json, "numa", m->has_nodes);
+	json_array(&json, "nodes");
+	for (i = 0; i < m->node_count; i++)
+		json_node(&json, &m->nodes[i]);
+	json_end(&json);
+	json_text(&json, "thp", m->thp);
+	json_text(&json, "thp_shmem", m->thp_shmem);
+	json_bool(&json, "memlock_unlimited", m->memlock_unlimited);
+	if (!m->memlock_unlimited)
+		json_count(&json, "memlock_bytes", m->memlock_bytes);
+	json_end(&json);
+}
+
+static int answer(bool json)
+{
+	struct machine *machine = calloc(1, sizeof(*machine));
+	struct findings *findings = calloc(1, sizeof(*findings));
+	int code;
+
+	if (!machine || !findings) {
+		code = tool_fail(TOOL_FAILED, "info", "not enough memory");
+	} else {
+		machine_read(machine);
+		code = findings_gather(findings, machine);
+	}
+	if (!code && json)
+		json_info(findings, machine);
+	else if (!code)
+		print_text(findings, machine);
+	free(machine);
+	free(findings);
+	return code;
+}
+
+int tool_info(int argc, char **argv)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	bool json = false;
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
+		switch (option) {
+		case 'j':
+			json = true;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return TOOL_OK;
+		default:
+			return parse_complain(option, argv, "pinring info");
+		}
+	}
+	if (optind < argc)
+		return tool_fail(TOOL_USAGE, argv[optind],
+				 "is no option of info: pinring info --help "
+				 "lists them");
+	return answer(json);
+}

@@ -1,0 +1,186 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * layout_table.c - the structs of pinring_layout.h as a table.
+ *
+ * Types, offsets and sizes come from the compiler; names and writers are ours.
+ * layout.c refuses to print a struct whose fields here leave a byte uncovered,
+ * and selftests/tool.sh compares the names with the header.
+ */
+#include <pinring/pinring_layout.h>
+
+#include "layout.h"
+
+/* The member as an expression that is never evaluated. An array decays. */
+#define MEMBER(s, field) (((struct s *)0)->field)
+
+#define TYPE_NAME(x)                                                    \
+	_Generic((x),                                                   \
+		__u64: "__u64", __u64 *: "__u64",                       \
+		__u32: "__u32", __u32 *: "__u32",                       \
+		__s32: "__s32", __u16: "__u16", __u8: "__u8",           \
+		float: "float", char *: "char")
+#define TYPE_UNIT(x)                                                    \
+	_Generic((x),                                                   \
+		__u64 *: sizeof(__u64), __u32 *: sizeof(__u32),         \
+		char *: sizeof(char), default: sizeof(x))
+
+#define F(s, field, who)                                          \
+	{                                                         \
+		#field, TYPE_NAME(MEMBER(s, field)),              \
+			TYPE_UNIT(MEMBER(s, field)),              \
+			offsetof(struct s, field),                \
+			sizeof(MEMBER(s, field)), who             \
+	}
+
+static const struct layout_field region_header[] = {
+#define R(field, who) F(pinring_region_header, field, who)
+	R(magic, "creator"),
+	R(abi_version, "creator"),
+	R(header_bytes, "creator"),
+	R(size, "creator"),
+	R(features, "creator"),
+	R(page_size, "creator"),
+	R(backend, "creator"),
+	R(node, "creator"),
+	R(objects_max, "creator"),
+	R(creator_pid, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(alloc, "any, by cmpxchg"),
+	R(alloc_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field object[] = {
+#define R(field, who) F(pinring_object, field, who)
+	R(tag, "claim by cmpxchg, then creator"),
+	R(offset, "creator"),
+	R(length, "creator"),
+	R(type, "creator"),
+	R(reserved0, "nobody"),
+	R(name, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+#undef R
+};
+
+static const struct layout_field doorbell_lines[] = {
+#define R(field, who) F(pinring_doorbell_lines, field, who)
+	R(sequence, "ringers, by atomic add"),
+	R(ringer_reserved, "nobody"),
+	R(armed, "waiter; ringer by cmpxchg to 0"),
+	R(waiter_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field spsc_header[] = {
+#define R(field, who) F(pinring_spsc_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(slot_bytes, "creator"),
+	R(slots_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(tail, "producer"),
+	R(producer_closed, "producer"),
+	R(producer_reserved, "nobody"),
+	R(head, "consumer"),
+	R(consumer_closed, "consumer"),
+	R(consumer_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field device_slot[] = {
+	F(pinring_device_slot, word, "producer"),
+};
+
+static const struct layout_field device_ring_header[] = {
+#define R(field, who) F(pinring_device_ring_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(slots_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(head, "consumer"),
+	R(consumer_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field message_header[] = {
+#define R(field, who) F(pinring_message_header, field, who)
+	R(id, "sender"),
+	R(correlation, "sender"),
+	R(source, "sender"),
+	R(destination, "sender"),
+	R(sent_ns, "sender"),
+	R(type, "sender"),
+	R(length, "sender"),
+	R(payload_offset, "sender"),
+	R(priority, "sender"),
+	R(hops, "sender"),
+	R(flags, "sender"),
+	R(reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field control_block[] = {
+#define R(field, who) F(pinring_control_block, field, who)
+	R(wanted, "host"),
+	R(host_heartbeat, "host"),
+	R(host_reserved, "nobody"),
+	R(reached, "executor"),
+	R(heartbeat, "executor"),
+	R(taken, "executor"),
+	R(completed, "executor"),
+	R(error, "executor"),
+	R(error_id, "executor"),
+	R(error_operation, "executor"),
+	R(error_reason, "executor"),
+	R(executor_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field telemetry[] = {
+#define R(field, who) F(pinring_telemetry, field, who)
+	R(processed, "executor"),
+	R(failed, "executor"),
+	R(elements, "executor"),
+	R(busy_ns, "executor"),
+	R(last_ns, "executor"),
+	R(longest_ns, "executor"),
+	R(sleeps, "executor"),
+	R(reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field wave_state[] = {
+#define R(field, who) F(pinring_wave_state, field, who)
+	R(magic, "host, no command in flight"),
+	R(nx, "host, no command in flight"),
+	R(ny, "host, no command in flight"),
+	R(nz, "host, no command in flight"),
+	R(lambda2, "host, no command in flight"),
+	R(wall, "host, no command in flight"),
+	R(reserved0, "nobody"),
+	R(fields_offset, "host, no command in flight"),
+	R(reserved, "nobody"),
+	R(steps, "executor"),
+	R(executor_reserved, "nobody"),
+#undef R
+};
+
+#define S(name)                                                       \
+	{                                                             \
+		"pinring_" #name, sizeof(struct pinring_##name),      \
+			_Alignof(struct pinring_##name), name,        \
+			sizeof(name) / sizeof((name)[0])              \
+	}
+
+const struct layout_struct layout_structs[] = {
+	S(region_header),  S(object),	       S(doorbell_lines),
+	S(spsc_header),	   S(device_slot),     S(device_ring_header),
+	S(message_header), S(control_block),   S(telemetry),
+	S(wave_state),
+};
+
+const size_t layout_count = sizeof(layout_structs) / sizeof(layout_structs[0]);
