@@ -1,0 +1,245 @@
+# SPDX-License-Identifier: MIT
+#
+# pinring - the only entrance: `make help`.
+
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+V ?= 0
+SANITIZE ?=
+
+# Each set of sanitizers, and each compiler but the default one, builds in a
+# folder of its own: nothing is rebuilt by going back and forth.
+comma := ,
+variant := $(subst $(comma),-,$(SANITIZE))$(if $(filter-out cc gcc,$(CC)),$(if $(SANITIZE),-)$(notdir $(CC)))
+BUILD ?= build$(if $(variant),/$(variant))
+
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @printf '  %-7s %s\n'
+endif
+
+# ------------------------------------------------------------------ features
+PKG_CONFIG ?= pkg-config
+have = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo 1)
+HAVE_NUMA := $(call have,numa)
+HAVE_SNDFILE := $(call have,sndfile)
+HAVE_SAMPLERATE := $(call have,samplerate)
+HAVE_PNG := $(call have,libpng)
+NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
+
+building := $(filter-out clean help deps-%,$(or $(MAKECMDGOALS),all))
+ifneq ($(building),)
+ifeq ($(MAKELEVEL),0)
+missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
+$(call missing,HAVE_NUMA,NUMA placement,libnuma-dev)
+$(call missing,HAVE_SNDFILE,sound files in `pinring run room`,libsndfile1-dev)
+$(call missing,HAVE_SAMPLERATE,resampling in `pinring run room`,libsamplerate0-dev)
+$(call missing,HAVE_PNG,pictures in `pinring run room`,libpng-dev)
+endif
+endif
+
+# --------------------------------------------------------------------- flags
+CFLAGS ?= -O2 -g
+WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
+	-Wpointer-arith -Wvla -Wformat=2 -Wno-format-nonliteral -Werror
+san := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
+	$(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined))
+CPPFLAGS_ALL = -I$(BUILD)/include -Ilib/include -D_FORTIFY_SOURCE=2 $(CPPFLAGS)
+ifneq ($(SANITIZE),)
+CPPFLAGS_ALL := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS_ALL))
+endif
+CFLAGS_ALL = -std=gnu11 $(CFLAGS) $(WARN) $(san) -pthread -MMD -MP
+LDFLAGS_ALL = $(LDFLAGS) $(san) -pthread
+LIB_CPPFLAGS := -DPINRING_VERSION='"$(VERSION)"' $(if $(HAVE_NUMA),-DHAVE_NUMA)
+LIB_LIBS := $(if $(HAVE_NUMA),-lnuma) -lm
+
+# The same bits from every instruction set, and vector code from gcc and clang:
+# gpu/kernels/math.h says why each of these.
+LOOP_CFLAGS := -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math
+isa_base :=
+isa_v3 := -march=x86-64-v3
+isa_v4 := -march=x86-64-v4
+isas := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
+
+# Anything that changes these rebuilds everything.
+stamp_text := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_CPPFLAGS) \
+	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG)
+STAMP := $(BUILD)/.flags
+ifneq ($(building),)
+$(shell mkdir -p $(BUILD) && echo '$(subst ','\'',$(stamp_text))' | cmp -s - $(STAMP) || \
+	echo '$(subst ','\'',$(stamp_text))' >$(STAMP))
+endif
+
+# ------------------------------------------------------------------- sources
+lib_src := $(sort $(wildcard lib/*.c)) $(filter-out gpu/loop_host.c,$(sort $(wildcard gpu/*.c)))
+lib_obj := $(lib_src:%.c=$(BUILD)/%.o) $(isas:%=$(BUILD)/gpu/loop_host_%.o)
+public_headers := $(sort $(wildcard lib/include/pinring/*.h)) uapi/pinring_layout.h
+staged := $(BUILD)/include/pinring/pinring_layout.h
+SO := $(BUILD)/libpinring.so.0
+LIB_A := $(BUILD)/libpinring.a
+tool_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/*.c)))
+TOOL := $(BUILD)/tools/pinring
+tests := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard selftests/*.c))) $(BUILD)/selftests/harness/victim
+examples := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/*.c)))
+bench_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c)))
+BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.PHONY: all lib tools tests examples clean help install demo check bench
+
+all: lib tools tests examples $(BENCH)
+lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
+tools: $(TOOL)
+tests: $(tests)
+examples: $(examples)
+
+$(staged): uapi/pinring_layout.h
+	$(Q)mkdir -p $(@D)
+	$(Q)ln -sf $(abspath $<) $@
+
+$(BUILD)/lib/%.o: lib/%.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) -fPIC -fvisibility=hidden -c $< -o $@
+
+$(BUILD)/gpu/%.o: gpu/%.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) -fPIC -fvisibility=hidden -c $< -o $@
+
+$(isas:%=$(BUILD)/gpu/loop_host_%.o): $(BUILD)/gpu/loop_host_%.o: gpu/loop_host.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LOOP_CFLAGS) $(isa_$*) \
+		-DPINRING_LOOP_NAME=pinring_loop_run_$* -fPIC -fvisibility=hidden -c $< -o $@
+
+$(SO): $(lib_obj) lib/libpinring.map
+	$(say) LD $@
+	$(Q)$(CC) -shared -Wl,-soname,libpinring.so.0 -Wl,--version-script=lib/libpinring.map \
+		$(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro,-z,now $(LDFLAGS_ALL) $(lib_obj) $(LIB_LIBS) -o $@
+
+$(BUILD)/libpinring.so: $(SO)
+	$(Q)ln -sf $(notdir $<) $@
+
+$(LIB_A): $(lib_obj)
+	$(say) AR $@
+	$(Q)rm -f $@ && $(AR) rcs $@ $(lib_obj)
+
+# Everything below uses public headers only. In the tree it links the static
+# library, so that a program runs from anywhere and sanitizers see all of it.
+TOOL_CPPFLAGS := -DPINRING_TOOL_VERSION='"$(VERSION)"' $(if $(HAVE_SNDFILE),-DHAVE_SNDFILE=1) \
+	$(if $(HAVE_SAMPLERATE),-DHAVE_SAMPLERATE=1) $(if $(HAVE_PNG),-DHAVE_PNG=1)
+TOOL_LIBS := $(if $(HAVE_SNDFILE),-lsndfile) $(if $(HAVE_SAMPLERATE),-lsamplerate) $(if $(HAVE_PNG),-lpng)
+
+$(BUILD)/tools/%.o: tools/%.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(TOOL_CPPFLAGS) $(CFLAGS_ALL) -c $< -o $@
+
+$(TOOL): $(tool_obj) $(LIB_A)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(tool_obj) $(LIB_A) $(TOOL_LIBS) $(LIB_LIBS) -o $@
+
+# kernel_math tests the kernels' own sums, so it is compiled as they are.
+$(BUILD)/selftests/kernel_math: EXTRA_CFLAGS = $(LOOP_CFLAGS)
+$(BUILD)/selftests/makewav: EXTRA_LIBS = $(if $(HAVE_SNDFILE),-lsndfile)
+$(BUILD)/selftests/room_reference: EXTRA_LIBS = $(if $(HAVE_SNDFILE),-lsndfile)
+$(BUILD)/selftests/%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) -Iselftests/harness -I. $(TOOL_CPPFLAGS) $(CFLAGS_ALL) $(EXTRA_CFLAGS) $< \
+		$(LDFLAGS_ALL) $(LIB_A) $(EXTRA_LIBS) $(LIB_LIBS) -o $@
+
+$(BUILD)/examples/%: examples/%.c $(LIB_A) $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $< $(LDFLAGS_ALL) $(LIB_A) $(LIB_LIBS) -o $@
+
+# The wave kernel's limit is a plain loop for this very machine: native, and
+# free to fuse multiply and add, which the executors may not.
+BENCH_CFLAGS := -O3 -march=native
+$(BUILD)/bench/%.o: bench/%.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(BENCH_CFLAGS) -c $< -o $@
+
+$(BENCH): $(bench_obj) $(LIB_A)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(bench_obj) $(LIB_A) $(LIB_LIBS) -o $@
+
+%.d: ;
+-include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests:=.d) $(bench_obj:.o=.d)
+
+# ------------------------------------------------- demo, check and bench
+VOICE ?= /usr/share/sounds/alsa/Front_Center.wav
+deps-%:
+	$(Q).ci/deps $*
+
+# The features above were looked for before deps could install anything, so
+# what follows deps runs in a make of its own.
+demo: deps-demo
+	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 tools
+	$(Q)mkdir -p build/demo
+	build/tools/pinring run room --in $(VOICE) --out build/demo/room.wav \
+		--size 128x96x64 --rate 16000 --beta 0.02 --source 32,48,32 --mic 96,72,32 \
+		--tail 0.5 --mode interactive --picture build/demo/slice.png \
+		--frames build/demo/frames --every 20
+	@echo
+	@echo 'the voice              $(VOICE)'
+	@echo 'what the mic heard     build/demo/room.wav'
+	@echo 'the sound in flight    build/demo/frames/frame-000004.png'
+
+c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
+sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
+# Where several threads or processes meet; ThreadSanitizer looks at these.
+concurrent := $(filter ring_spsc ring_device doorbell region wave executor_ops executor_life,$(c_tests))
+
+check: deps-check
+	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 all
+	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined tests tools
+	$(Q)$(MAKE) --no-print-directory SANITIZE=thread tests
+	$(Q)$(MAKE) --no-print-directory CC=clang lib tools tests
+	$(Q)PINRING=$(CURDIR)/build/tools/pinring BUILD=$(CURDIR)/build selftests/run -o build/check \
+		$(c_tests:%=gcc:build/selftests/%) \
+		$(sh_tests:%=sh:selftests/%) \
+		$(c_tests:%=asan:build/address-undefined/selftests/%) \
+		$(concurrent:%=tsan:build/thread/selftests/%)
+
+bench: all
+	$(Q)$(BENCH)
+
+# ------------------------------------------------------------------- install
+install: lib tools
+	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/pinring \
+		$(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
+	$(Q)install -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/libpinring.so.$(VERSION)
+	$(Q)ln -sf libpinring.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpinring.so.0
+	$(Q)ln -sf libpinring.so.0 $(DESTDIR)$(PREFIX)/lib/libpinring.so
+	$(Q)install -m 644 $(LIB_A) $(DESTDIR)$(PREFIX)/lib
+	$(Q)install -m 644 $(public_headers) $(DESTDIR)$(PREFIX)/include/pinring
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+		-e 's|@LIBS_PRIVATE@|-pthread $(LIB_LIBS)|' lib/libpinring.pc.in \
+		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/pinring.pc
+	$(Q)install -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin
+	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
+	$(say) INSTALL $(DESTDIR)$(PREFIX)
+
+clean:
+	$(Q)rm -rf build
+
+help:
+	@echo 'make              build all that this machine can, in build/'
+	@echo 'make demo         a recorded voice through a persistent kernel that is a room'
+	@echo 'make check        every test, also under ASan, UBSan and TSan'
+	@echo 'make bench        the figures in docs/, against their limits'
+	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
+	@echo 'make clean        remove build/'
+	@echo
+	@echo 'V=1               print the commands'
+	@echo 'SANITIZE=LIST     address,undefined or thread; builds in build/LIST'
+	@echo 'CC=clang          builds in build/clang'
