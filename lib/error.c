@@ -21,7 +21,8 @@ int pinring_fail(struct pinring_device *device, int error, const char *format,
 	va_start(args, format);
 	vsnprintf(last_error, sizeof(last_error), format, args);
 	va_end(args);
-	if (device && device->log)
+	/* "Not yet" is no mishap: a caller that polls would flood the log. */
+	if (device && device->log && error != -EAGAIN && error != -ETIMEDOUT)
 		device->log(device->log_arg, PINRING_LOG_ERROR, last_error);
 	errno = saved;
 	return error;
