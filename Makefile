@@ -155,6 +155,9 @@ $(BUILD)/selftests/%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Iselftests/harness -I. $(TOOL_CPPFLAGS) $(CFLAGS_ALL) $(EXTRA_CFLAGS) $< \
 		$(LDFLAGS_ALL) $(LIB_A) $(EXTRA_LIBS) $(LIB_LIBS) -o $@
 
+# It runs the victim that lies beside it.
+$(BUILD)/selftests/harness_test: | $(BUILD)/selftests/harness/victim
+
 $(BUILD)/examples/%: examples/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
