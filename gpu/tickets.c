@@ -182,7 +182,12 @@ int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
 			  int64_t timeout_ns,
 			  struct pinring_completion *completion)
 {
-	const uint32_t spins = 4000, yields = 50;
+	/*
+	 * Some 7 us of spinning, then 100 us of yielding: when the executor's
+	 * thread shares our core, as a new thread does until the scheduler
+	 * moves it, every spin keeps it from running.
+	 */
+	const uint32_t spins = 256, yields = 256;
 	struct pinring_pending *p;
 	int64_t deadline = 0;
 	uint32_t i;

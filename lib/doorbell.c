@@ -34,8 +34,8 @@ static int doorbell_new(struct pinring_region *region, uint64_t offset, int fd,
 	bell->lines = (void *)(region->base + offset);
 	bell->region = pinring_region_get(region);
 	bell->fd = fd;
-	bell->polls = 2000;
-	bell->yields = 20;
+	bell->polls = 256;
+	bell->yields = 256;
 	*out = bell;
 	return 0;
 }

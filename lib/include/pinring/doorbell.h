@@ -64,7 +64,7 @@ pinring_doorbell_sequence(const struct pinring_doorbell *doorbell);
 PINRING_API int pinring_doorbell_wait(struct pinring_doorbell *doorbell,
 				      uint64_t seen, int64_t timeout_ns);
 
-/* Polls before yielding, and yields before sleeping (default 2000 and 20). */
+/* Polls before yielding, and yields before sleeping (default 256 and 256). */
 PINRING_API void pinring_doorbell_spin(struct pinring_doorbell *doorbell,
 				       uint32_t polls, uint32_t yields);
 
