@@ -190,7 +190,7 @@ demo: deps-demo
 	$(Q)mkdir -p build/demo
 	build/tools/pinring run room --in $(VOICE) --out build/demo/room.wav \
 		--size 128x96x64 --rate 16000 --beta 0.02 --source 32,48,32 --mic 96,72,32 \
-		--tail 0.5 --mode interactive --picture build/demo/slice.png \
+		--tail 0.5 --gain 40 --mode interactive --picture build/demo/slice.png \
 		--frames build/demo/frames --every 20
 	@echo
 	@echo 'the voice              $(VOICE)'

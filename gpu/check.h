@@ -95,7 +95,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	struct pinring_wave_state *state;
 	struct pinring_operand fields;
 	__u64 magic, nx, ny, nz, cells, bytes;
-	float lambda2, wall;
+	float courant, wall;
 	__u32 reason;
 	char *at;
 
@@ -108,7 +108,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	nx = *(volatile __u32 *)&state->nx;
 	ny = *(volatile __u32 *)&state->ny;
 	nz = *(volatile __u32 *)&state->nz;
-	lambda2 = *(volatile float *)&state->lambda2;
+	courant = *(volatile float *)&state->courant;
 	wall = *(volatile float *)&state->wall;
 	fields.region = where.region;
 	fields.offset = *(volatile __u64 *)&state->fields_offset;
@@ -122,7 +122,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	if (cells >= 1ull << PINRING_WAVE_CELL_BITS)
 		return PINRING_REASON_WAVE;
 	/* Written so that NaN fails too. */
-	if (!(lambda2 > 0.0f && lambda2 <= 0.3333334f && wall >= 0.0f &&
+	if (!(courant >= 3.0f && courant <= 1e30f && wall >= 0.0f &&
 	      wall <= 1e6f))
 		return PINRING_REASON_WAVE;
 	bytes = (cells * sizeof(float) + 127) & ~127ull;
@@ -137,7 +137,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	job->room.nx = nx;
 	job->room.ny = ny;
 	job->room.nz = nz;
-	job->room.lambda2 = lambda2;
+	job->room.courant = courant;
 	pinring_room_walls(&job->room, wall);
 	job->steps = &state->steps;
 	job->first_step = pinring_load_word(job->steps);

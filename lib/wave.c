@@ -28,18 +28,10 @@ uint64_t pinring_wave_bytes(uint32_t nx, uint32_t ny, uint32_t nz)
 	       2 * field_bytes((uint64_t)nx * ny * nz) + nx * sizeof(float);
 }
 
-/*
- * The largest float not above lambda^2. Rounded up, 1/3 would exceed the
- * stability limit, and the shortest waves would grow by 3e-4 a step.
- */
-static float lambda_squared(double lambda)
+/* 1 / lambda^2; below 3 the shortest waves would grow. */
+static float courant_of(double lambda)
 {
-	double exact = lambda * lambda;
-	float f = (float)exact;
-
-	if ((double)f > exact || (double)f > 1.0 / 3.0)
-		f = nextafterf(f, 0.0f);
-	return f;
+	return fmaxf((float)(1.0 / (lambda * lambda)), 3.0f);
 }
 
 int pinring_wave_create(struct pinring_region *region, const char *name,
@@ -54,8 +46,8 @@ int pinring_wave_create(struct pinring_region *region, const char *name,
 		return pinring_fail(region->device, -EINVAL,
 				    "a room of %ux%ux%u cells: give 1 or more a side, and fewer than 2^28 in all",
 				    nx, ny, nz);
-	/* A few ulps of room for a lambda that was itself computed as 1/sqrt(3). */
-	if (!(lambda > 0.0 && lambda <= 0.57735026918962584))
+	/* An ulp above 1/sqrt(3), for a lambda that was computed as that. */
+	if (!(lambda >= 1e-12 && lambda <= 0.57735026918962584))
 		return pinring_fail(region->device, -EINVAL,
 				    "lambda %.9g: above 1/sqrt(3) = 0.577350269 the scheme is unstable, and it must be positive",
 				    lambda);
@@ -72,7 +64,7 @@ int pinring_wave_create(struct pinring_region *region, const char *name,
 	state->nx = nx;
 	state->ny = ny;
 	state->nz = nz;
-	state->lambda2 = lambda_squared(lambda);
+	state->courant = courant_of(lambda);
 	state->wall = (float)(lambda * beta / 2.0);
 	state->fields_offset = o.offset + sizeof(*state);
 	wave->offset = o.offset;

@@ -159,7 +159,7 @@ static const struct layout_field wave_state[] = {
 	R(nx, "host, no command in flight"),
 	R(ny, "host, no command in flight"),
 	R(nz, "host, no command in flight"),
-	R(lambda2, "host, no command in flight"),
+	R(courant, "host, no command in flight"),
 	R(wall, "host, no command in flight"),
 	R(reserved0, "nobody"),
 	R(fields_offset, "host, no command in flight"),

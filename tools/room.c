@@ -155,20 +155,24 @@ static int simulate(struct job *job)
 	return code;
 }
 
+/* Scales what the microphone heard, and measures what goes to the file. */
 static int measure(struct job *job)
 {
 	const struct simulation *s = &job->simulation;
+	const float gain = (float)job->options.gain;
 	double peak = 0.0, sum = 0.0;
 	size_t i;
 
 	for (i = 0; i < s->count; i++) {
-		double value = (double)s->out[i];
+		double value;
 
+		s->out[i] *= gain;
+		value = (double)s->out[i];
 		if (!isfinite(value))
 			return tool_fail(TOOL_FAILED, "--in",
 					 "the sound is too loud to be computed "
 					 "in 32-bit floats, at sample %zu: "
-					 "scale it down",
+					 "scale it or --gain down",
 					 i);
 		peak = fmax(peak, fabs(value));
 		sum += value * value;

@@ -30,6 +30,7 @@ struct room_options {
 	uint32_t rate; /* of the simulation, Hz */
 	double lambda, beta;
 	double tail; /* seconds of silence after the sound */
+	double gain; /* on what goes to the file */
 	double every; /* ms between frames */
 	enum room_mode mode;
 	uint32_t executor; /* enum pinring_executor_kind */

@@ -24,8 +24,9 @@ static const char help_text[] =
 	"  --picture FILE     PNG of the pressure at the end, in the microphone's plane z\n"
 	"  --frames DIR       PNGs along the way, with --every\n"
 	"  --every MS         milliseconds of sound from one frame to the next\n"
-	"  --mode MODE        batch: blocks of samples; interactive: three commands a\n"
-	"                     sample, each timed (batch)\n"
+	"  --gain G           factor on what the microphone hears (1)\n"
+	"  --mode MODE        interactive: three commands a sample, each timed;\n"
+	"                     batch: blocks of samples (interactive)\n"
 	"  --executor KIND    auto, host or cuda (auto)\n"
 	"  --threads N        of the host executor (1)\n"
 	"  --json             the report as one JSON object\n"
@@ -46,6 +47,7 @@ enum {
 	OPTION_SOURCE,
 	OPTION_MIC,
 	OPTION_TAIL,
+	OPTION_GAIN,
 	OPTION_PICTURE,
 	OPTION_FRAMES,
 	OPTION_EVERY,
@@ -67,6 +69,7 @@ static const struct option long_options[] = {
 	{ "source", required_argument, NULL, OPTION_SOURCE },
 	{ "mic", required_argument, NULL, OPTION_MIC },
 	{ "tail", required_argument, NULL, OPTION_TAIL },
+	{ "gain", required_argument, NULL, OPTION_GAIN },
 	{ "picture", required_argument, NULL, OPTION_PICTURE },
 	{ "frames", required_argument, NULL, OPTION_FRAMES },
 	{ "every", required_argument, NULL, OPTION_EVERY },
@@ -227,6 +230,8 @@ static int take(int option, const char *text, struct room_options *o,
 		return TOOL_OK;
 	case OPTION_TAIL:
 		return take_number("--tail", text, 0.0, 3600.0, &o->tail);
+	case OPTION_GAIN:
+		return take_number("--gain", text, 1e-6, 1e6, &o->gain);
 	case OPTION_PICTURE:
 		return take_name("--picture", text, &o->picture);
 	case OPTION_FRAMES:
@@ -325,7 +330,8 @@ int room_options(struct room_options *o, int argc, char **argv, bool *done)
 		.rate = 8000,
 		.lambda = 1.0 / sqrt(3.0),
 		.beta = 0.02,
-		.mode = ROOM_BATCH,
+		.gain = 1.0,
+		.mode = ROOM_INTERACTIVE,
 		.threads = 1,
 	};
 	*done = false;

@@ -379,7 +379,7 @@ struct pinring_wave_state {
 	__u32 nx;
 	__u32 ny;
 	__u32 nz;
-	float lambda2; /* (c dt / h)^2, at most 1/3 */
+	float courant; /* 1 / lambda^2 = (h / (c dt))^2, at least 3 */
 	float wall; /* lambda * beta / 2, the loss a missing neighbour adds */
 	__u32 reserved0;
 	__u64 fields_offset; /* from the region's base, 128-aligned */
