@@ -130,6 +130,7 @@ int pinring_executor_create(struct pinring_device *device,
 	memset(ex, 0, sizeof(*ex));
 	ex->device = pinring_device_get(device);
 	ex->config = c;
+	ex->pid = getpid();
 	pthread_mutex_init(&ex->wish_lock, NULL);
 	if (c.kind == PINRING_EXECUTOR_AUTO) {
 		ex->config.kind = PINRING_EXECUTOR_HOST;
@@ -357,7 +358,8 @@ int64_t pinring_executor_close(struct pinring_executor *ex, int64_t timeout_ns)
 
 	if (!ex)
 		return 0;
-	if (ex->launched) {
+	/* In a child of fork there are no threads to wait for. */
+	if (ex->launched && ex->pid == getpid()) {
 		/* Refused if it drains or has ended already: just as well. */
 		(void)wish(ex, PINRING_STATE_DRAINING);
 		if (pinring_executor_wait_state(ex, PINRING_STATE_TERMINATED,

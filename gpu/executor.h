@@ -6,6 +6,7 @@
 #define PINRING_GPU_EXECUTOR_H
 
 #include <pthread.h>
+#include <sys/types.h>
 
 #include <pinring/executor.h>
 
@@ -33,6 +34,7 @@ struct pinring_executor {
 	struct pinring_region *region; /* rings and control words */
 	struct pinring_executor_config config;
 	char reason[128];
+	pid_t pid; /* whose threads run the loop */
 
 	/* Submitting thread only. */
 	struct pinring_device_producer commands;

@@ -100,13 +100,17 @@ int pinring_executor_submit(struct pinring_executor *ex,
 	rc = check_widths(ex, command);
 	if (rc)
 		return rc;
+	/*
+	 * What was wished, not what was reached: the executor writes to that
+	 * word's line for every command, and looking would fetch it each time.
+	 */
 	wish = __atomic_load_n(&ex->wish, __ATOMIC_RELAXED);
-	if (wish >= PINRING_STATE_DRAINING || has_ended(ex))
+	if (ex->broken)
+		return pinring_fail(ex->device, -EPIPE,
+				    "the completion ring is damaged");
+	if (wish >= PINRING_STATE_DRAINING)
 		return pinring_fail(ex->device, -EPIPE, "the executor is %s",
-				    pinring_state_name(
-					    wish >= PINRING_STATE_DRAINING ?
-						    wish :
-						    pinring_executor_state(ex)));
+				    pinring_state_name(wish));
 	pinring_pack_command(words, command);
 	/* Never full: it has twice the slots that can be in flight. */
 	if (!pinring_device_send(&ex->commands, words))
@@ -206,7 +210,7 @@ int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
 		if (i < spins && timeout_ns) {
 			pinring_relax();
 			/* A short timeout must not wait for all the spins. */
-			if (i % 64)
+			if (i % 64 != 63)
 				continue;
 		}
 		if (has_ended(ex))
