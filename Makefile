@@ -121,7 +121,8 @@ $(isas:%=$(BUILD)/gpu/loop_host_%.o): $(BUILD)/gpu/loop_host_%.o: gpu/loop_host.
 $(SO): $(lib_obj) lib/libpinring.map
 	$(say) LD $@
 	$(Q)$(CC) -shared -Wl,-soname,libpinring.so.0 -Wl,--version-script=lib/libpinring.map \
-		$(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro,-z,now $(LDFLAGS_ALL) $(lib_obj) $(LIB_LIBS) -o $@
+		$(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro,-z,now \
+		-Wl,-Bsymbolic-functions $(LDFLAGS_ALL) $(lib_obj) $(LIB_LIBS) -o $@
 
 $(BUILD)/libpinring.so: $(SO)
 	$(Q)ln -sf $(notdir $<) $@

@@ -14,7 +14,7 @@ PINRING_FN void pinring_reach(struct pinring_loop *loop, __u32 state)
 	loop->state = state;
 	pinring_store_word(&loop->control->reached,
 			   loop->epoch << 32 | state);
-	loop->team->announce(loop);
+	pinring_announce(loop);
 }
 
 PINRING_FN void pinring_publish_telemetry(struct pinring_loop *loop)
@@ -79,7 +79,8 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, __u64 workers,
 	completion.status = 0;
 	completion.reason = PINRING_REASON_NONE;
 	completion.result = 0.0f;
-	completion.start_ns = pinring_clock_ns();
+	completion.start_ns = 0;
+	completion.duration_ns = 0;
 	loop->job.done = 0;
 	loop->job.operation = PINRING_OP_NOP;
 	if (cancel) {
@@ -91,10 +92,14 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, __u64 workers,
 		if (completion.reason) {
 			completion.status = -EINVAL;
 			loop->job.done = 0;
+		} else if (!pinring_worth_timing(&loop->job)) {
+			completion.result = pinring_run_job(loop, 0, 1);
 		} else if (workers > 1 && pinring_worth_a_team(&loop->job)) {
+			completion.start_ns = pinring_clock_ns();
 			pinring_team_begin(loop->team, 0);
 			completion.result = pinring_run_job(loop, 0, workers);
 		} else {
+			completion.start_ns = pinring_clock_ns();
 			completion.result = pinring_run_job(loop, 0, 1);
 		}
 		if (!completion.status &&
@@ -106,7 +111,9 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, __u64 workers,
 		}
 	}
 	completion.done = loop->job.done;
-	completion.duration_ns = pinring_clock_ns() - completion.start_ns;
+	if (completion.start_ns)
+		completion.duration_ns =
+			pinring_clock_ns() - completion.start_ns;
 	pinring_pack_completion(answer, &completion);
 	/*
 	 * The host keeps fewer commands in flight than the completion ring has
@@ -118,7 +125,7 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, __u64 workers,
 		pinring_relax();
 	}
 	pinring_store_word(&loop->control->completed, ++loop->completed);
-	loop->team->announce(loop);
+	pinring_announce(loop);
 	pinring_count(loop, &command, &completion);
 }
 

@@ -12,9 +12,6 @@
 
 #include "executor.h"
 
-/* An idle loop wakes this often to show a heartbeat. */
-#define HEARTBEAT_NS 100000000
-
 void pinring_loop_run_base(struct pinring_loop *loop, __u64 worker);
 void pinring_loop_run_v3(struct pinring_loop *loop, __u64 worker);
 void pinring_loop_run_v4(struct pinring_loop *loop, __u64 worker);
@@ -67,34 +64,13 @@ static const struct pinring_isa *choose_isa(struct pinring_device *device)
 	return NULL;
 }
 
-static struct pinring_executor *executor_of(struct pinring_loop *loop)
-{
-	return (void *)((char *)loop - offsetof(struct pinring_executor, loop));
-}
-
-static void host_sleep(struct pinring_loop *loop, __u64 seen)
-{
-	pinring_doorbell_wait(executor_of(loop)->submit_bell, seen,
-			      HEARTBEAT_NS);
-}
-
-static __u64 host_submissions(struct pinring_loop *loop)
-{
-	return pinring_doorbell_sequence(executor_of(loop)->submit_bell);
-}
-
-static void host_announce(struct pinring_loop *loop)
-{
-	pinring_doorbell_ring(executor_of(loop)->done_bell);
-}
-
 /* futex compares 32 bits: the low half of the generation. */
 static uint32_t *generation_word(struct pinring_team *team)
 {
 	return (uint32_t *)&team->generation;
 }
 
-static void team_sleep(struct pinring_team *team, __u64 generation)
+void pinring_team_sleep(struct pinring_team *team, __u64 generation)
 {
 	int saved = errno;
 
@@ -106,7 +82,7 @@ static void team_sleep(struct pinring_team *team, __u64 generation)
 	errno = saved;
 }
 
-static void team_wake(struct pinring_team *team)
+void pinring_team_wake(struct pinring_team *team)
 {
 	int saved = errno;
 
@@ -122,11 +98,8 @@ int pinring_host_init(struct pinring_executor *ex)
 		return -EINVAL;
 	ex->team.workers = ex->config.threads;
 	ex->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
-	ex->team.sleep = host_sleep;
-	ex->team.submissions = host_submissions;
-	ex->team.announce = host_announce;
-	ex->team.sleep_for_work = team_sleep;
-	ex->team.wake_team = team_wake;
+	ex->team.submitted = ex->submit_bell;
+	ex->team.done = ex->done_bell;
 	ex->loop.team = &ex->team;
 	/* The loop spins by itself before it sleeps here. */
 	pinring_doorbell_spin(ex->submit_bell, 0, 0);

@@ -12,8 +12,12 @@
 #include <sched.h>
 #include <time.h>
 
+#include <pinring/doorbell.h>
+
 #include "loop.h"
 
+/* An idle loop wakes this often to show a heartbeat. */
+#define PINRING_HEARTBEAT_NS 100000000
 #define PINRING_TEAM_SPINS 256 /* polls, some 7 us on x86 */
 
 struct pinring_team {
@@ -27,14 +31,20 @@ struct pinring_team {
 	/* ... and then advances phase, which the others wait for. */
 	__u64 phase PINRING_ALIGNED(128);
 	__u64 workers PINRING_ALIGNED(128); /* fixed */
-	/* Of the host side: see executor_host.c. */
-	void (*sleep)(struct pinring_loop *loop, __u64 seen);
-	__u64 (*submissions)(struct pinring_loop *loop);
-	void (*announce)(struct pinring_loop *loop);
-	void (*sleep_for_work)(struct pinring_team *team, __u64 generation);
-	void (*wake_team)(struct pinring_team *team);
+	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
+	struct pinring_doorbell *done; /* the host may sleep on it */
 	__u64 spin_ns;
 };
+
+/* executor_host.c */
+void pinring_team_sleep(struct pinring_team *team, __u64 generation);
+void pinring_team_wake(struct pinring_team *team);
+
+/* Lets a host that sleeps know of a completion or a new state. */
+PINRING_FN void pinring_announce(struct pinring_loop *loop)
+{
+	pinring_doorbell_ring(loop->team->done);
+}
 
 PINRING_FN __u64 pinring_clock_ns(void)
 {
@@ -76,7 +86,7 @@ PINRING_FN void pinring_team_begin(struct pinring_team *team, __u64 stop)
 	/* seq_cst: against a worker that is about to sleep */
 	__atomic_add_fetch(&team->generation, 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&team->sleepers, __ATOMIC_SEQ_CST))
-		team->wake_team(team);
+		pinring_team_wake(team);
 }
 
 /* Workers but the coordinator: 1 when there is a job, 0 to stop. */
@@ -92,7 +102,7 @@ PINRING_FN int pinring_team_wait(struct pinring_team *team, __u64 *generation)
 		else if (spins < 2 * PINRING_TEAM_SPINS)
 			sched_yield();
 		else
-			team->sleep_for_work(team, *generation);
+			pinring_team_sleep(team, *generation);
 	}
 	++*generation;
 	return !team->stop;
@@ -116,7 +126,8 @@ PINRING_FN void pinring_idle(struct pinring_loop *loop,
 		idle->drowsy = 0;
 		idle->polls = 0;
 		loop->counters.sleeps++;
-		loop->team->sleep(loop, idle->seen);
+		pinring_doorbell_wait(loop->team->submitted, idle->seen,
+				      PINRING_HEARTBEAT_NS);
 		return;
 	}
 	pinring_relax();
@@ -130,7 +141,7 @@ PINRING_FN void pinring_idle(struct pinring_loop *loop,
 		sched_yield();
 	if (pinring_clock_ns() - idle->since < loop->team->spin_ns)
 		return;
-	idle->seen = loop->team->submissions(loop);
+	idle->seen = pinring_doorbell_sequence(loop->team->submitted);
 	idle->drowsy = 1;
 }
 

@@ -53,11 +53,21 @@ static bool has_ended(const struct pinring_executor *ex)
 	       state == PINRING_STATE_FAILED;
 }
 
-/* Bits that the slot has no room for would be lost without a word. */
-static int check_widths(struct pinring_executor *ex,
-			const struct pinring_command *c)
+/* Bits that the slot has no room for, which would be lost without a word. */
+static uint64_t stray_bits(const struct pinring_command *c)
 {
-	const char *field = NULL;
+	return c->count >> PINRING_COUNT_BITS |
+	       (c->dst.offset | c->a.offset | c->b.offset) >>
+		       PINRING_OFFSET_BITS |
+	       (c->dst.region | c->a.region | c->b.region) >> 8 |
+	       c->aux >> PINRING_WORD_BITS |
+	       (uint64_t)(c->flags & ~PINRING_COMMAND_DETACHED);
+}
+
+static int fail_widths(struct pinring_executor *ex,
+		       const struct pinring_command *c)
+{
+	const char *field = "flags";
 
 	if (c->count >> PINRING_COUNT_BITS)
 		field = "count";
@@ -69,10 +79,6 @@ static int check_widths(struct pinring_executor *ex,
 		field = "b";
 	else if (c->aux >> PINRING_WORD_BITS)
 		field = "aux";
-	else if (c->flags & ~PINRING_COMMAND_DETACHED)
-		field = "flags";
-	if (!field)
-		return 0;
 	return pinring_fail(ex->device, -EINVAL,
 			    "command %u: %s does not fit its bits", c->id,
 			    field);
@@ -85,7 +91,6 @@ int pinring_executor_submit(struct pinring_executor *ex,
 	struct pinring_pending *p = place_of(ex, ex->submitted);
 	__u64 words[PINRING_SLOT_WORDS];
 	enum pinring_state wish;
-	int rc;
 
 	if (p->state != PENDING_FREE)
 		pinring_executor_collect(ex);
@@ -97,9 +102,8 @@ int pinring_executor_submit(struct pinring_executor *ex,
 				    (unsigned long long)(ex->submitted -
 							 ex->config.depth),
 				    ex->config.depth);
-	rc = check_widths(ex, command);
-	if (rc)
-		return rc;
+	if (stray_bits(command))
+		return fail_widths(ex, command);
 	/*
 	 * What was wished, not what was reached: the executor writes to that
 	 * word's line for every command, and looking would fetch it each time.
@@ -240,12 +244,14 @@ int pinring_executor_call(struct pinring_executor *ex,
 			  int64_t timeout_ns,
 			  struct pinring_completion *completion)
 {
-	struct pinring_command attached = *command;
 	uint64_t ticket;
 	int rc;
 
-	attached.flags &= (__u8)~PINRING_COMMAND_DETACHED;
-	rc = pinring_executor_submit(ex, &attached, &ticket);
+	if (command->flags & PINRING_COMMAND_DETACHED)
+		return pinring_fail(ex->device, -EINVAL,
+				    "command %u: flags: a call waits for the completion, so it cannot be detached",
+				    command->id);
+	rc = pinring_executor_submit(ex, command, &ticket);
 	if (rc)
 		return rc;
 	rc = pinring_executor_wait(ex, ticket, timeout_ns, completion);

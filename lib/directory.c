@@ -123,49 +123,61 @@ static int read_entry(const unsigned char *base, uint64_t size, uint32_t i,
 	return entry_sane(copy, *tag, size) ? 1 : -EPROTO;
 }
 
+/*
+ * Others may create objects while this looks, so the order matters: an entry
+ * is claimed before the next one, and alloc was moved before an entry is ready.
+ */
 int pinring_directory_check(struct pinring_device *device,
 			    const unsigned char *base, uint64_t size)
 {
 	const struct pinring_region_header *header = header_of(base);
-	uint64_t alloc, limit, tag, low = PINRING_REGION_HEADER_BYTES;
-	struct pinring_object o;
-	uint32_t i, j, used = 0;
 	uint64_t begin[PINRING_OBJECTS_MAX], end[PINRING_OBJECTS_MAX];
+	uint64_t alloc, tag, last = PINRING_REGION_HEADER_BYTES;
+	struct pinring_object o;
+	uint32_t i = 0, j, used = 0;
+	uint32_t again = PINRING_OBJECTS_MAX; /* a liar could go on for ever */
 	int rc;
 
-	alloc = __atomic_load_n(&header->alloc, __ATOMIC_ACQUIRE);
-	if (!alloc_sane(alloc, size))
-		return pinring_fail(device, -EINVAL,
-				    "region header: alloc %#llx is damaged",
-				    (unsigned long long)alloc);
-	limit = (alloc & ((1ull << 56) - 1)) * 64;
-	if (!all_zero(header->alloc_reserved, sizeof(header->alloc_reserved)))
-		return pinring_fail(device, -EINVAL,
-				    "region header: reserved bytes are set");
-	for (i = 0; i < PINRING_OBJECTS_MAX; i++) {
+	while (i < PINRING_OBJECTS_MAX) {
 		rc = read_entry(base, size, i, &o, &tag);
+		if (rc == 0) {
+			if (all_zero(&directory_of(base)[i],
+				     (PINRING_OBJECTS_MAX - i) * sizeof(o)))
+				break;
+			/* Claimed just now? Then it is no longer free. */
+			if (again-- && read_entry(base, size, i, &o, &tag))
+				continue;
+			return pinring_fail(device, -EINVAL,
+					    "region directory: entry %u is free, but something follows",
+					    i);
+		}
+		i++;
 		if (rc == -EAGAIN)
 			continue;
-		if (rc == 0)
-			break;
-		if (rc < 0 || o.offset < low || o.offset + o.length > limit)
+		if (rc < 0)
 			return pinring_fail(device, -EINVAL,
 					    "region directory: entry %u is damaged",
-					    i);
+					    i - 1);
 		for (j = 0; j < used; j++)
 			if (o.offset < end[j] && begin[j] < o.offset + o.length)
 				return pinring_fail(device, -EINVAL,
 						    "region directory: entry %u overlaps another",
-						    i);
+						    i - 1);
 		begin[used] = o.offset;
-		end[used++] = o.offset + o.length;
+		end[used] = o.offset + o.length;
+		if (end[used] > last)
+			last = end[used];
+		used++;
 	}
-	/* Entries are claimed in order, tag first: past a free one, all zero. */
-	if (!all_zero(&directory_of(base)[i],
-		      (PINRING_OBJECTS_MAX - i) * sizeof(o)))
+	alloc = __atomic_load_n(&header->alloc, __ATOMIC_ACQUIRE);
+	if (!alloc_sane(alloc, size) ||
+	    (alloc & ((1ull << 56) - 1)) * 64 < last)
 		return pinring_fail(device, -EINVAL,
-				    "region directory: entry %u is free, but something follows",
-				    i);
+				    "region header: alloc %#llx is damaged",
+				    (unsigned long long)alloc);
+	if (!all_zero(header->alloc_reserved, sizeof(header->alloc_reserved)))
+		return pinring_fail(device, -EINVAL,
+				    "region header: reserved bytes are set");
 	return 0;
 }
 
@@ -229,6 +241,29 @@ static int claim_entry(struct pinring_region *region, uint64_t hash)
 	return -ENOSPC;
 }
 
+static bool is_taken(const struct pinring_region *region, uint64_t hash)
+{
+	const struct pinring_object *directory = directory_of(region->base);
+	uint32_t i;
+
+	for (i = 0; i < PINRING_OBJECTS_MAX; i++) {
+		__u64 tag = __atomic_load_n(&directory[i].tag,
+					    __ATOMIC_RELAXED);
+
+		if (!tag)
+			return false;
+		if ((tag & TAG_HASH_MASK) == hash)
+			return true;
+	}
+	return false;
+}
+
+static int name_taken(const struct pinring_region *region, const char *name)
+{
+	return pinring_fail(region->device, -EEXIST,
+			    "there is an object %s already", name);
+}
+
 static int no_room(const struct pinring_region *region, const char *name,
 		   uint64_t length, int rc)
 {
@@ -265,9 +300,12 @@ int pinring_object_create(struct pinring_region *region, const char *name,
 		return pinring_fail(device, -EINVAL,
 				    "%s: align %llu is not a power of two from 64 to 4096",
 				    name, (unsigned long long)align);
+	hash = name_tag(name);
+	if (is_taken(region, hash))
+		return name_taken(region, name);
 	/*
-	 * Before an entry is spent on it. The claim below decides, when others
-	 * allocate at the same time.
+	 * Before an entry is spent on it. The claims below decide, when others
+	 * create at the same time.
 	 */
 	rc = place(region,
 		   __atomic_load_n(&header_of(region->base)->alloc,
@@ -275,11 +313,9 @@ int pinring_object_create(struct pinring_region *region, const char *name,
 		   length, align, &o.offset);
 	if (rc)
 		return no_room(region, name, length, rc);
-	hash = name_tag(name);
 	i = claim_entry(region, hash);
 	if (i == -EEXIST)
-		return pinring_fail(device, i, "there is an object %s already",
-				    name);
+		return name_taken(region, name);
 	if (i < 0)
 		return pinring_fail(device, i,
 				    "%s: all %d directory entries are taken",

@@ -15,6 +15,8 @@
 	(PINRING_REGION_PREFAULT | PINRING_REGION_STRICT_NODE | \
 	 PINRING_REGION_SMALL_PAGES)
 
+#define MEMFD_NAME_MAX 249 /* memfd_create(2) */
+
 struct pinring_region *pinring_region_get(struct pinring_region *region)
 {
 	/* relaxed: the caller holds a reference already */
@@ -82,8 +84,7 @@ int pinring_region_create(struct pinring_device *device,
 			  const struct pinring_region_config *config,
 			  struct pinring_region **out)
 {
-	struct pinring_region_config c =
-		PINRING_INIT(struct pinring_region_config);
+	struct pinring_region_config c = pinring_region_defaults(0);
 	struct pinring_region *region;
 	int saved = errno;
 	int rc;
@@ -100,6 +101,9 @@ int pinring_region_create(struct pinring_device *device,
 	if (c.flags & ~FLAGS_KNOWN)
 		return pinring_fail(device, -EINVAL, "flags: unknown bits %#x",
 				    c.flags & ~FLAGS_KNOWN);
+	if (c.name && strnlen(c.name, MEMFD_NAME_MAX + 1) > MEMFD_NAME_MAX)
+		return pinring_fail(device, -EINVAL,
+				    "name: more than %d bytes", MEMFD_NAME_MAX);
 	if (c.size < PINRING_REGION_HEADER_BYTES)
 		c.size = PINRING_REGION_HEADER_BYTES;
 	region = region_new(device);
@@ -172,7 +176,7 @@ static int attach_fd(struct pinring_device *device, int fd,
 		return pinring_fail(device, -EINVAL,
 				    "fd %d is not a memfd sealed against shrinking: its maker could pull the memory away",
 				    fd);
-	if (st.st_size < PINRING_REGION_HEADER_BYTES ||
+	if (st.st_size < PINRING_REGION_HEADER_BYTES || st.st_size % 4096 ||
 	    (uint64_t)st.st_size > 1ull << PINRING_OFFSET_BITS)
 		return pinring_fail(device, -EINVAL,
 				    "fd %d: %lld bytes is no size of a region",
@@ -400,21 +404,25 @@ int pinring_region_receive(struct pinring_device *device, int socket,
 	do {
 		n = recvmsg(socket, &msg, MSG_CMSG_CLOEXEC);
 	} while (n < 0 && errno == EINTR);
-	if (n <= 0) {
-		rc = n ? pinring_fail(device, -errno,
-				      "cannot receive a region from fd %d: %m",
-				      socket) :
-			 pinring_fail(device, -EPIPE,
-				      "fd %d: the peer closed the socket",
-				      socket);
+	if (n < 0) {
+		rc = pinring_fail(device, -errno,
+				  "cannot receive a region from fd %d: %m",
+				  socket);
 		errno = saved;
 		return rc;
 	}
+	/* Even an empty message may have brought descriptors. */
 	fd = take_descriptor(&msg);
-	if (fd < 0) {
+	if (n == 0 || fd < 0) {
+		if (fd >= 0)
+			close(fd);
 		errno = saved;
+		if (n == 0 && fd < 0)
+			return pinring_fail(device, -EPIPE,
+					    "fd %d: the peer closed the socket",
+					    socket);
 		return pinring_fail(device, -EINVAL,
-				    "fd %d: a message without a descriptor",
+				    "fd %d: a message with no text or no descriptor is not a region",
 				    socket);
 	}
 	rc = pinring_region_attach(device, fd, out);

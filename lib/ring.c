@@ -238,6 +238,25 @@ int pinring_device_consumer_open(struct pinring_region *region,
 	return 0;
 }
 
+/*
+ * An earlier producer died in mid-message: its words carry the lap already, and
+ * among those of the message that takes their place they would pass for its
+ * own. One word of this slot is missing, so nobody reads it meanwhile.
+ */
+static void retract(const struct pinring_device_consumer *reader)
+{
+	struct pinring_device_slot *slot =
+		&reader->slots[reader->index & (reader->capacity - 1)];
+	__u64 lap = pinring_device_lap(reader->index, reader->shift);
+	__u64 before = lap - (1ull << PINRING_WORD_BITS);
+	int w;
+
+	for (w = 0; w < PINRING_SLOT_WORDS; w++)
+		if ((pinring_load_word(&slot->word[w]) ^ lap) <=
+		    PINRING_WORD_MASK)
+			pinring_store_word(&slot->word[w], before);
+}
+
 int pinring_device_producer_open(struct pinring_region *region,
 				 const char *name,
 				 struct pinring_device_producer *p)
@@ -262,6 +281,8 @@ int pinring_device_producer_open(struct pinring_region *region,
 			break;
 		reader.index++;
 	}
+	if (i < copy.capacity)
+		retract(&reader);
 	*p = (struct pinring_device_producer){
 		.slots = reader.slots,
 		.head = &shared->head,

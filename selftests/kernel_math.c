@@ -232,10 +232,11 @@ TEST(special_values)
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cases); i++)
-		for (size_t f = 0; f < ARRAY_SIZE(functions); f++)
+		for (size_t f = 0; f < ARRAY_SIZE(functions); f++) {
 			EXPECT_TRUE(same(functions[f](cases[i].x), cases[i].right[f]))
 				TH_LOG("function %zu of %a is %a", f, (double)cases[i].x,
 				       (double)functions[f](cases[i].x));
+		}
 }
 
 TEST(exp_underflows_gradually)
@@ -379,9 +380,10 @@ TEST(parts_divide_any_length)
 	};
 
 	for (size_t l = 0; l < ARRAY_SIZE(lengths); l++)
-		for (__u32 p = 0; p <= PINRING_PARTS; p++)
+		for (__u32 p = 0; p <= PINRING_PARTS; p++) {
 			ASSERT_EQ((__u64)((unsigned __int128)lengths[l] * p / 64),
 				  pinring_part_begin(lengths[l], p));
+		}
 }
 
 /* Each reduction over n elements, its parts visited first, first + step, ... */
@@ -582,9 +584,10 @@ TEST(exp_shift_sums_what_it_wrote)
 	static float exps[ARRAY_SIZE(long_a)];
 
 	fill_long();
-	for (__u64 n = 1000; n < 3100; n += 12)
+	for (__u64 n = 1000; n < 3100; n += 12) {
 		ASSERT_EQ(pinring_exp_shift_range(exps, long_a, 4000.0f, 9, n),
 			  pinring_sum_range(exps, 9, n));
+	}
 }
 
 TEST(softmax_of_nan_or_inf_or_only_minus_inf_is_nan)
@@ -598,14 +601,16 @@ TEST(softmax_of_nan_or_inf_or_only_minus_inf_is_nan)
 			a[i] = random_float(1);
 		a[23] = bad[k];
 		softmax(a, ARRAY_SIZE(a));
-		for (i = 0; i < ARRAY_SIZE(a); i++)
+		for (i = 0; i < ARRAY_SIZE(a); i++) {
 			ASSERT_TRUE(isnan(a[i]));
+		}
 	}
 	for (i = 0; i < ARRAY_SIZE(a); i++)
 		a[i] = -INFINITY;
 	softmax(a, ARRAY_SIZE(a));
-	for (i = 0; i < ARRAY_SIZE(a); i++)
+	for (i = 0; i < ARRAY_SIZE(a); i++) {
 		ASSERT_TRUE(isnan(a[i]));
+	}
 }
 
 TEST_HARNESS_MAIN

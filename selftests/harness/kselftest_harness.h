@@ -241,10 +241,14 @@ static struct __fixture_metadata _fixture_global = { .name = "global" };
  * statement after the macro) once if the check failed; an ASSERT_*() leaves
  * the test behind the handler. Comparing in the common type is what C does
  * anyway, said aloud so that -Wsign-compare has nothing to add.
+ *
+ * The empty statement in front is there because the kernel's checks are two
+ * statements: as the body of an if, else or for they need braces, there as here.
  */
 #define __TH_CAT(a, b) a##b
 #define __TH_NAME(line) __TH_CAT(__th_failed_, line)
 #define __TH_CHECK(_failed, _assert) \
+	do { } while (0); \
 	for (bool __TH_NAME(__LINE__) = (_failed); __TH_NAME(__LINE__); \
 	     __TH_NAME(__LINE__) = __th_bail(_metadata, _assert))
 

@@ -270,10 +270,12 @@ TEST(threads_expect)
 	pthread_t threads[4];
 
 	thread_metadata = _metadata;
-	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, thread_expects, NULL));
-	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
 		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+	}
 	TH_LOG("joined");
 }
 
@@ -313,10 +315,12 @@ TEST(races)
 {
 	pthread_t threads[2];
 
-	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
 		ASSERT_EQ(0, pthread_create(&threads[i], NULL, increment, NULL));
-	for (size_t i = 0; i < ARRAY_SIZE(threads); i++)
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(threads); i++) {
 		ASSERT_EQ(0, pthread_join(threads[i], NULL));
+	}
 }
 
 FIXTURE(slow) {

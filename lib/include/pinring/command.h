@@ -38,8 +38,12 @@ struct pinring_completion {
 	__s32 status; /* 0 or -errno */
 	__u32 reason; /* enum pinring_reason, when status is below 0 */
 	float result; /* of a reduction or a probe */
-	__u64 start_ns; /* executor's clock (on the host CLOCK_MONOTONIC),
-			 * modulo 2^56 */
+	/*
+	 * Executor's clock (on the host CLOCK_MONOTONIC), modulo 2^56. Both 0
+	 * for refused commands, and for nop, inject and probe: these take a
+	 * tenth of the time that reading the clock does.
+	 */
+	__u64 start_ns;
 	__u64 duration_ns;
 	__u64 done; /* elements, steps or samples done */
 };

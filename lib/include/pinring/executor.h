@@ -129,7 +129,7 @@ PINRING_API int pinring_executor_wait(struct pinring_executor *executor,
 
 /*
  * submit and wait. After -ETIMEDOUT the command goes on as if detached; what
- * it writes, it may still write.
+ * it writes, it may still write. -EINVAL also for a detached command.
  */
 PINRING_API int pinring_executor_call(struct pinring_executor *executor,
 				      const struct pinring_command *command,

@@ -82,6 +82,13 @@ static inline int64_t pinring_spsc_reserve(struct pinring_spsc_producer *p,
 	uint64_t room = capacity - (p->write - p->head);
 
 	if (__builtin_expect(room < want, 0)) {
+		/*
+		 * Before head is looked at: what room a consumer that closed
+		 * leaves behind is not to be used, now or next time.
+		 */
+		if (__atomic_load_n(&p->shared->consumer_closed,
+				    __ATOMIC_ACQUIRE))
+			return -EPIPE;
 		/* acquire: pairs with the release of head in _give_back */
 		p->head = __atomic_load_n(&p->shared->head, __ATOMIC_ACQUIRE);
 		if (p->write - p->head > capacity) {
@@ -89,9 +96,6 @@ static inline int64_t pinring_spsc_reserve(struct pinring_spsc_producer *p,
 			return -EPROTO;
 		}
 		room = capacity - (p->write - p->head);
-		if (__atomic_load_n(&p->shared->consumer_closed,
-				    __ATOMIC_ACQUIRE))
-			return -EPIPE;
 		if (!room)
 			return want ? -EAGAIN : 0;
 	}
@@ -289,7 +293,10 @@ static inline void pinring_spsc_close_producer(struct pinring_spsc_producer *p)
 	__atomic_store_n(&p->shared->producer_closed, 1, __ATOMIC_RELEASE);
 }
 
-/* Consumer: nobody reads on. A full ring gives the producer -EPIPE. */
+/*
+ * Consumer: nobody reads on. The producer gets -EPIPE once it has used up the
+ * room it knows of.
+ */
 static inline void pinring_spsc_close_consumer(struct pinring_spsc_consumer *c)
 {
 	pinring_spsc_flush(c);

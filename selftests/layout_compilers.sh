@@ -1,0 +1,159 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# One layout on every compiler: the public headers, each on its own, as C and as
+# C++, and with nvcc all that a device uses of them. A layout header that was
+# changed must be refused by each of those compilers, or their silence about the
+# right one means nothing.
+
+. "$(dirname "$0")/lib.sh"
+
+mkdir -p "$tmp/include/pinring" "$tmp/mutant/pinring"
+ln -s "$top/uapi/pinring_layout.h" "$tmp/include/pinring/pinring_layout.h"
+warnings="-Wall -Wextra -pedantic -Werror"
+
+# package COMPILER: where Debian keeps it
+package()
+{
+	case $1 in
+	clang++) echo clang ;;
+	nvcc) echo nvidia-cuda-toolkit ;;
+	*) echo "$1" ;;
+	esac
+}
+
+# compile COMPILER FILE [FOLDER]: with the layout header from FOLDER
+compile()
+{
+	case $1 in
+	gcc | clang) set -- "$1" "$2" "${3:-include}" -std=gnu11 -x c ;;
+	g++ | clang++) set -- "$1" "$2" "${3:-include}" -std=c++17 -x c++ ;;
+	*) set -- "$1" "$2" "${3:-include}" nvcc ;;
+	esac
+	compiler=$1 file=$2 folder=$3
+	shift 3
+	if [ "$1" = nvcc ]; then
+		"$nvcc" -std=c++17 -arch=sm_90 --fmad=false -Werror all-warnings \
+			-Xcompiler -Wall,-Wextra,-Werror -I "$tmp/$folder" \
+			-I "$top/lib/include" -I "$top" -c -o "$tmp/out.o" "$file"
+	else
+		# shellcheck disable=SC2086
+		"$compiler" $warnings -I "$tmp/$folder" -I "$top/lib/include" \
+			-c -o "$tmp/out.o" "$@" "$file"
+	fi
+}
+
+# refuses COMPILER FILE WHAT: because of an assert, not of a missing file
+refuses()
+{
+	if out=$(compile "$1" "$2" mutant 2>&1); then
+		fail "$1 refuses a layout with $3" "it compiled"
+	elif printf '%s\n' "$out" | grep -Eiq 'static.?assert'; then
+		pass "$1 refuses a layout with $3"
+	else
+		fail "$1 refuses a layout with $3" "but not by an assert:" "$out"
+	fi
+}
+
+# mutate SED: a copy of the layout header that really differs
+mutate()
+{
+	sed "$1" "$top/uapi/pinring_layout.h" >"$tmp/mutant/pinring/pinring_layout.h"
+	! cmp -s "$top/uapi/pinring_layout.h" "$tmp/mutant/pinring/pinring_layout.h"
+}
+
+nvcc=$(command -v nvcc) || nvcc=/usr/local/cuda/bin/nvcc
+widened='s/__u32 abi_version;/__u64 abi_version;/'
+mutate "$widened" || fail "the mutation changes the header" "$widened"
+
+echo '#include <pinring/pinring_layout.h>' >"$tmp/layout.c"
+
+for compiler in gcc clang g++ clang++; do
+	if ! command -v $compiler >/dev/null; then
+		skip "$compiler" "$compiler is not installed (apt install $(package $compiler))"
+		continue
+	fi
+	for header in "$top"/lib/include/pinring/*.h "$tmp"/include/pinring/*.h; do
+		name=${header##*/}
+		# Twice: a header that forgot its guard does not compile.
+		printf '#include <pinring/%s>\n' "$name" "$name" >"$tmp/one.c"
+		check "$compiler takes $name alone" compile $compiler "$tmp/one.c"
+	done
+	refuses $compiler "$tmp/layout.c" "a wider field"
+done
+
+# What a persistent kernel does: takes commands, computes, answers.
+cat >"$tmp/device.cu" <<'END'
+#include <pinring/pinring.h>
+#include <pinring/command.h>
+#include <gpu/kernels/reduce.h>
+#include <gpu/kernels/wave.h>
+
+#define CALL(name, reads, value) \
+	pinring_##name##_stride(x, x, x, c.s0, c.s1, t, c.count, n);
+
+__global__ void loop(struct pinring_device_consumer in,
+		     struct pinring_device_producer answers,
+		     struct pinring_room room, float *x)
+{
+	const __u64 t = threadIdx.x, n = blockDim.x;
+	struct pinring_command c;
+	struct pinring_completion done = {};
+	__u64 word[PINRING_SLOT_WORDS];
+
+	while (!pinring_device_peek(&in, word))
+		pinring_relax();
+	pinring_unpack_command(&c, word);
+	pinring_device_release(&in);
+	pinring_device_flush(&in);
+	PINRING_ELEMENTWISE_TABLE(CALL)
+	done.id = c.id;
+	done.result = (float)pinring_dot_lane(x, x, 0, c.count, (__u32)t);
+	pinring_room_walls(&room, c.s1);
+	pinring_wave_rows(&room, 0, 0, room.ny * room.nz, t, n);
+	pinring_pack_completion(word, &done);
+	while (!pinring_device_send(&answers, word))
+		pinring_relax();
+	pinring_pack_command(word, &c);
+	pinring_unpack_completion(&done, word);
+	if (pinring_device_free(&answers, 2) == 2)
+		x[0] = done.result;
+}
+END
+
+if [ -x "$nvcc" ]; then
+	check "nvcc takes the device ring, the commands and the kernels for sm_90" \
+		compile nvcc "$tmp/device.cu"
+	cp "$tmp/layout.c" "$tmp/layout.cu"
+	refuses nvcc "$tmp/layout.cu" "a wider field"
+else
+	skip "nvcc" "nvcc is not installed (apt install $(package nvcc))"
+fi
+
+# Every struct is watched, not only the one above.
+if command -v gcc >/dev/null; then
+	while IFS='|' read -r what edit; do
+		if mutate "$edit"; then
+			refuses gcc "$tmp/layout.c" "$what"
+		else
+			fail "gcc refuses a layout with $what" "nothing matches $edit"
+		fi
+	done <<'END'
+a longer object|s/__u32 reserved0;/__u64 reserved0;/
+a longer name in an object|s/PINRING_NAME_MAX 64/PINRING_NAME_MAX 72/
+one object more|s/PINRING_OBJECTS_MAX 62/PINRING_OBJECTS_MAX 63/
+a doorbell whose waiter is nearer|s/ringer_reserved\[15\]/ringer_reserved[7]/
+an SPSC ring whose sides share a line|s/producer_reserved\[14\]/producer_reserved[6]/
+a longer SPSC header|s/consumer_reserved\[14\]/consumer_reserved[15]/
+a device ring with its seal moved|s/__u64 reserved\[12\]/__u64 reserved[11]/
+a slot of nine words|s/PINRING_SLOT_WORDS 8/PINRING_SLOT_WORDS 9/
+a wider message type|s/__u32 type; .* application's/__u64 type; \/*/
+a control block with a nearer executor|s/host_reserved\[6\]/host_reserved[5]/
+a wider error in the control block|s/__s32 error;/__s64 error;/
+a longer telemetry|s/__u64 sleeps;/__u64 sleeps[2];/
+a wave state with its cells moved|s/float courant;/double courant;/
+a wave state whose writers share a line|s/__u64 reserved\[11\]; *$/__u64 reserved[3];/
+END
+fi
+
+finish
