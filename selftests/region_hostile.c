@@ -726,6 +726,137 @@ TEST_F(hostile, a_forged_device_ring_header_is_refused_or_harmless)
 	ATTACK(device_fields, self->dring.offset, reseal_ring, NULL);
 }
 
+/* attach and open check for sense, not only for the seal. */
+struct nonsense {
+	const char *what;
+	size_t offset, size;
+	uint64_t value;
+};
+
+#define NO(type, field, value) \
+	{ #field " " #value, AT(type, field), SIZE(type, field), (uint64_t)(value) }
+
+static void all_refused(struct __test_metadata *_metadata, hostile *self, uint64_t at,
+			void (*seal)(hostile *self, uint64_t at),
+			int (*tried)(hostile *self), const struct nonsense *no, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		memcpy(self->base + at + no[i].offset, &no[i].value, no[i].size);
+		seal(self, at);
+		EXPECT_EQ(-EINVAL, tried(self)) TH_LOG("%s", no[i].what);
+		restore(self);
+	}
+}
+
+TEST_F(hostile, a_region_header_without_sense_is_refused_though_sealed)
+{
+	static const struct nonsense no[] = {
+		NO(pinring_region_header, magic, 1),
+		NO(pinring_region_header, abi_version, 0),
+		NO(pinring_region_header, abi_version, 2),
+		NO(pinring_region_header, header_bytes, 4096),
+		NO(pinring_region_header, header_bytes, 16384),
+		NO(pinring_region_header, size, REGION_BYTES - 4096),
+		NO(pinring_region_header, size, REGION_BYTES + 4096),
+		NO(pinring_region_header, features, 1),
+		NO(pinring_region_header, features, 1ull << 63),
+		NO(pinring_region_header, page_size, 0),
+		NO(pinring_region_header, page_size, 8192),
+		NO(pinring_region_header, page_size, 1 << 30),
+		NO(pinring_region_header, backend, 0),
+		NO(pinring_region_header, backend, 3),
+		NO(pinring_region_header, node, -2),
+		NO(pinring_region_header, node, 1024),
+		NO(pinring_region_header, objects_max, 61),
+		NO(pinring_region_header, objects_max, 63),
+		NO(pinring_region_header, reserved[0], 1),
+		NO(pinring_region_header, reserved[7], 1),
+		NO(pinring_region_header, alloc, 0),
+		NO(pinring_region_header, alloc_reserved[0], 1),
+		NO(pinring_region_header, alloc_reserved[14], 1),
+	};
+
+	all_refused(_metadata, self, 0, reseal_header, try_attach, no, ARRAY_SIZE(no));
+}
+
+TEST_F(hostile, a_directory_entry_without_sense_is_refused_though_sealed)
+{
+	static const struct nonsense no[] = {
+		NO(pinring_object, offset, 0),
+		NO(pinring_object, offset, 8128),
+		NO(pinring_object, offset, 8192 + 32),
+		NO(pinring_object, length, REGION_BYTES),
+		NO(pinring_object, type, 0),
+		NO(pinring_object, type, 8),
+		NO(pinring_object, reserved0, 1),
+		NO(pinring_object, name[0], 0), /* empty */
+		NO(pinring_object, name[63], 'x'), /* no end */
+		NO(pinring_object, name[40], 'x'), /* something behind the end */
+		NO(pinring_object, reserved[0], 1),
+		NO(pinring_object, reserved[2], 1),
+	};
+	struct pinring_object *first = entry_of(self->base, 0);
+
+	all_refused(_metadata, self, 256, reseal_entry, try_attach, no, ARRAY_SIZE(no));
+	memset(first->name, 'x', sizeof(first->name));
+	seal_entry(self->base, 0);
+	EXPECT_EQ(-EINVAL, try_attach(self));
+}
+
+TEST_F(hostile, a_ring_header_without_sense_is_refused_though_sealed)
+{
+	static const struct nonsense spsc[] = {
+		NO(pinring_spsc_header, magic, PINRING_DEVICE_RING_MAGIC),
+		NO(pinring_spsc_header, capacity, 0),
+		NO(pinring_spsc_header, capacity, 1),
+		NO(pinring_spsc_header, capacity, 7),
+		NO(pinring_spsc_header, slot_bytes, 0),
+		NO(pinring_spsc_header, slot_bytes, 12),
+		NO(pinring_spsc_header, slots_offset, 0),
+		NO(pinring_spsc_header, slots_offset, 256),
+		NO(pinring_spsc_header, slots_offset, 512),
+		NO(pinring_spsc_header, reserved[0], 1),
+		NO(pinring_spsc_header, reserved[10], 1),
+	};
+	static const struct nonsense device[] = {
+		NO(pinring_device_ring_header, magic, PINRING_SPSC_MAGIC),
+		NO(pinring_device_ring_header, capacity, 0),
+		NO(pinring_device_ring_header, capacity, 1),
+		NO(pinring_device_ring_header, capacity, 7),
+		NO(pinring_device_ring_header, slots_offset, 0),
+		NO(pinring_device_ring_header, slots_offset, 128),
+		NO(pinring_device_ring_header, slots_offset, 320),
+		NO(pinring_device_ring_header, reserved[0], 1),
+		NO(pinring_device_ring_header, reserved[11], 1),
+	};
+
+	all_refused(_metadata, self, self->ring.offset, reseal_ring, try_spsc, spsc,
+		    ARRAY_SIZE(spsc));
+	all_refused(_metadata, self, self->dring.offset, reseal_ring, try_device_ring,
+		    device, ARRAY_SIZE(device));
+}
+
+/* Moved after attach: nobody is given the header, or what is not there. */
+TEST_F(hostile, nothing_is_allocated_where_alloc_makes_no_sense)
+{
+	struct pinring_region_header *h = (void *)self->base;
+	const uint64_t words[] = {
+		0, 1, UINT64_MAX, h->alloc + 1, h->alloc ^ 1ull << 60,
+		alloc_word(0), alloc_word(1), alloc_word(127),
+		alloc_word(REGION_BYTES / 64 + 1), alloc_word((1ull << 56) - 1),
+	};
+	struct pinring_object_info o;
+
+	for (size_t i = 0; i < ARRAY_SIZE(words); i++) {
+		h->alloc = words[i];
+		EXPECT_EQ(-EPROTO, pinring_object_create(self->r, "new",
+							 PINRING_OBJECT_BYTES, 64, 0, &o))
+			TH_LOG("alloc %#llx", (unsigned long long)words[i]);
+		restore(self);
+	}
+	EXPECT_EQ(0, pinring_object_create(self->r, "new", PINRING_OBJECT_BYTES, 64, 0, &o));
+}
+
 /* With every offset and length that might slip through a sum that overflows. */
 TEST_F_TIMEOUT(hostile, a_forged_place_of_an_object_is_refused_or_harmless, 120)
 {
