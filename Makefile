@@ -60,6 +60,8 @@ LIB_LIBS := $(if $(HAVE_NUMA),-lnuma) -lm
 # The same bits from every instruction set, and vector code from gcc and clang:
 # gpu/kernels/math.h says why each of these.
 LOOP_CFLAGS := -O3 -ffp-contract=off -fno-math-errno -fno-trapping-math
+# clang complains of loops that it leaves scalar for the sanitizers' sake.
+LOOP_CFLAGS += $(if $(SANITIZE),-Wno-pass-failed)
 isa_base :=
 isa_v3 := -march=x86-64-v3
 isa_v4 := -march=x86-64-v4

@@ -1046,7 +1046,9 @@ TEST_F(region, nobody_can_shrink_it_under_its_users)
 	EXPECT_EQ(-1, ftruncate(fd, 0));
 	EXPECT_EQ(EPERM, errno);
 	EXPECT_EQ(-1, ftruncate(fd, 64 << 20));
-	EXPECT_EQ(-1, fcntl(fd, F_ADD_SEALS, F_SEAL_WRITE));
+	/* And no further seal can lock others out. */
+	EXPECT_EQ(-1, fcntl(fd, F_ADD_SEALS, F_SEAL_FUTURE_WRITE));
+	EXPECT_EQ(EPERM, errno);
 }
 
 static void fill(unsigned char *data, size_t n, unsigned char salt)

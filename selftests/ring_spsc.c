@@ -115,7 +115,7 @@ static int produce(struct pinring_spsc_producer *p, uint64_t first, uint64_t ite
 	take_cpu(1);
 	for (uint64_t at = first; at != last;) {
 		uint64_t want = 1 + roll(&dice, 8);
-		void *slots;
+		void *slots = NULL;
 		int64_t n;
 
 		if (want > last - at)
@@ -731,7 +731,7 @@ static void produce_until_killed(struct pinring_region *r, struct death *death,
 		_exit(1);
 	for (uint64_t step = 1;; step++) {
 		uint64_t *slots;
-		void *at;
+		void *at = NULL;
 		int64_t n = pinring_spsc_reserve(&p, 1 + roll(&dice, 7), &at);
 
 		if (n == -EAGAIN) {
