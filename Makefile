@@ -31,7 +31,7 @@ HAVE_SAMPLERATE := $(call have,samplerate)
 HAVE_PNG := $(call have,libpng)
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help deps-%,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check deps-%,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
