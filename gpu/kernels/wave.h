@@ -8,6 +8,10 @@
  * zero, from the row of zeros, so that walls differ from the interior in two
  * factors and not in the shape of the loop.
  *
+ * The sum over neighbours and K p are added up in the same order, x with y, then
+ * z, so that they cancel exactly where the field is level: rounding must not set
+ * a silent room in motion.
+ *
  * Compile with -ffp-contract=off: then every executor gives the same bits.
  */
 #ifndef PINRING_KERNELS_WAVE_H
@@ -36,9 +40,10 @@ PINRING_FN void pinring_room_walls(struct pinring_room *room, float wall)
 	}
 }
 
+/* `level` is what `sum` would be if all neighbours inside were as high as p. */
 PINRING_FN float pinring_wave_update(float p, float before, float sum,
-				     float neighbours, float courant,
-				     float keep, float gain)
+				     float level, float courant, float keep,
+				     float gain)
 {
 	/*
 	 * A division, where a multiplication by lambda^2 looks cheaper: memory
@@ -47,49 +52,80 @@ PINRING_FN float pinring_wave_update(float p, float before, float sum,
 	 * the square root of that rounding error; dividing by 3 left a sixth of
 	 * the deviation from float64 (selftests/tool.sh prints it).
 	 */
-	float step = (p - before) * keep + (sum - neighbours * p) / courant;
+	float step = (p - before) * keep + (sum - level) / courant;
 
 	return p + step * gain;
 }
 
+/* One row of cells along x, and its neighbours in y and z. */
+struct pinring_wave_row {
+	float *next; /* holds the field before p, receives the one after */
+	const float *p;
+	const float *y_minus, *y_plus, *z_minus, *z_plus;
+	int ny, nz; /* how many of these are inside: 0 to 2 each */
+};
+
+PINRING_FN float pinring_wave_sum(struct pinring_wave_row row, __u64 x,
+				  float left, float right)
+{
+	return (left + right) + (row.y_minus[x] + row.y_plus[x]) +
+	       (row.z_minus[x] + row.z_plus[x]);
+}
+
 /*
- * One row of cells along x. `next` holds the field before p and receives the
- * one after it; `missing` counts the neighbours beyond walls in y and z. Lane
- * `lane` of `lanes` takes every lanes-th cell.
+ * Lane `lane` of `lanes` takes every lanes-th cell. A single lane runs over the
+ * ends of the row as if they had two neighbours in x, and puts them right
+ * afterwards: that keeps all but two of the streams aligned, and what it reads
+ * beyond the row lies inside the wave's memory (the state before the fields, the
+ * row of zeros after).
  */
-PINRING_FN void pinring_wave_row(const struct pinring_room *room, float *next,
-				 const float *p, const float *y_minus,
-				 const float *y_plus, const float *z_minus,
-				 const float *z_plus, int missing, __u64 lane,
-				 __u64 lanes)
+PINRING_FN void pinring_wave_row_step(const struct pinring_room *room,
+				      const struct pinring_wave_row row,
+				      __u64 lane, __u64 lanes)
 {
 	const float courant = room->courant;
-	const float k = (float)(6 - missing);
+	const float in_y = (float)row.ny, in_z = (float)row.nz;
+	const int missing = 4 - row.ny - row.nz;
 	const float keep = room->keep[missing];
 	const float gain = room->gain[missing];
 	const __u64 last = room->nx - 1;
+	const __u64 begin = lanes == 1 ? 0 : 1 + lane;
+	const __u64 end = lanes == 1 ? room->nx : last;
+	const float *p = row.p;
+	float *next = row.next;
+	const float before_first = next[0], before_last = next[last];
 	__u64 x;
 
-	PINRING_IVDEP
-	for (x = 1 + lane; x < last; x += lanes) {
-		float sum = (p[x - 1] + p[x + 1]) + (y_minus[x] + y_plus[x]) +
-			    (z_minus[x] + z_plus[x]);
-
-		next[x] = pinring_wave_update(p[x], next[x], sum, k, courant,
-					      keep, gain);
+	if (!missing) {
+		/* Most rows: 6 p is exactly 2 p + 2 p + 2 p, rounded once. */
+		PINRING_IVDEP
+		for (x = begin; x < end; x += lanes)
+			next[x] = pinring_wave_update(
+				p[x], next[x],
+				pinring_wave_sum(row, x, p[x - 1], p[x + 1]),
+				6.0f * p[x], courant, 1.0f, 1.0f);
+	} else {
+		PINRING_IVDEP
+		for (x = begin; x < end; x += lanes)
+			next[x] = pinring_wave_update(
+				p[x], next[x],
+				pinring_wave_sum(row, x, p[x - 1], p[x + 1]),
+				2.0f * p[x] + in_y * p[x] + in_z * p[x],
+				courant, keep, gain);
 	}
 	if (lane)
 		return;
 	for (x = 0;; x = last) {
 		float left = x ? p[x - 1] : 0.0f;
 		float right = x < last ? p[x + 1] : 0.0f;
+		float in_x = (float)((x > 0) + (x < last));
 		int m = missing + (x == 0) + (x == last);
-		float sum = (left + right) + (y_minus[x] + y_plus[x]) +
-			    (z_minus[x] + z_plus[x]);
 
-		next[x] = pinring_wave_update(p[x], next[x], sum,
-					      (float)(6 - m), courant,
-					      room->keep[m], room->gain[m]);
+		next[x] = pinring_wave_update(
+			p[x], x ? before_last : before_first,
+			pinring_wave_sum(row, x, left, right),
+			in_x * p[x] + in_y * p[x] + in_z * p[x], courant,
+			room->keep[m], room->gain[m]);
 		if (x == last)
 			break;
 	}
@@ -106,20 +142,22 @@ PINRING_FN void pinring_wave_rows(const struct pinring_room *room, int current,
 	const __u64 nx = room->nx, ny = room->ny, nz = room->nz;
 	const __u64 plane = nx * ny;
 	__u64 y = begin % ny, z = begin / ny;
-	__u64 row;
+	__u64 r;
 
-	for (row = begin; row < end; row++) {
-		const float *p = room->field[current] + row * nx;
-		float *next = room->field[!current] + row * nx;
-		const float *zeros = room->zeros;
-		int missing = (y == 0) + (y == ny - 1) + (z == 0) +
-			      (z == nz - 1);
+	for (r = begin; r < end; r++) {
+		const float *p = room->field[current] + r * nx;
+		struct pinring_wave_row row = {
+			.next = room->field[!current] + r * nx,
+			.p = p,
+			.y_minus = y ? p - nx : room->zeros,
+			.y_plus = y < ny - 1 ? p + nx : room->zeros,
+			.z_minus = z ? p - plane : room->zeros,
+			.z_plus = z < nz - 1 ? p + plane : room->zeros,
+			.ny = (y > 0) + (y < ny - 1),
+			.nz = (z > 0) + (z < nz - 1),
+		};
 
-		pinring_wave_row(room, next, p, y ? p - nx : zeros,
-				 y < ny - 1 ? p + nx : zeros,
-				 z ? p - plane : zeros,
-				 z < nz - 1 ? p + plane : zeros, missing, lane,
-				 lanes);
+		pinring_wave_row_step(room, row, lane, lanes);
 		if (++y == ny) {
 			y = 0;
 			z++;
