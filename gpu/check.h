@@ -125,7 +125,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	if (!(courant >= 3.0f && courant <= 1e30f && wall >= 0.0f &&
 	      wall <= 1e6f))
 		return PINRING_REASON_WAVE;
-	bytes = (cells * sizeof(float) + 127) & ~127ull;
+	bytes = ((cells * sizeof(float) + 127) & ~127ull) + 128;
 	reason = pinring_check_operand(loop, fields,
 				       2 * bytes + nx * sizeof(float), 1, 128,
 				       &at);

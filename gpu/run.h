@@ -25,14 +25,18 @@ PINRING_FN int pinring_worth_timing(const struct pinring_job *job)
 	       job->operation != PINRING_OP_WAVE_PROBE;
 }
 
-/* Only of jobs worth timing. */
+/*
+ * Only of jobs worth timing. Never of one without work: a team meets at a barrier
+ * at least once a job, or a slow worker would miss it altogether.
+ */
 PINRING_FN int pinring_worth_a_team(const struct pinring_job *job)
 {
 	switch (job->operation) {
 	case PINRING_OP_WAVE_STEP:
 	case PINRING_OP_WAVE_BLOCK:
-		return job->room.nx * job->room.ny * job->room.nz >=
-		       PINRING_TEAM_CELLS;
+		return job->count && job->room.nx * job->room.ny *
+						     job->room.nz >=
+					     PINRING_TEAM_CELLS;
 	default:
 		return job->count >= PINRING_TEAM_ELEMENTS;
 	}

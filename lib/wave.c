@@ -9,7 +9,7 @@
 
 static uint64_t field_bytes(uint64_t cells)
 {
-	return (cells * sizeof(float) + 127) & ~127ull;
+	return ((cells * sizeof(float) + 127) & ~127ull) + 128;
 }
 
 static bool dimensions_sane(uint64_t nx, uint64_t ny, uint64_t nz)

@@ -789,18 +789,20 @@ TEST_F(hostile, a_directory_entry_without_sense_is_refused_though_sealed)
 		NO(pinring_object, type, 0),
 		NO(pinring_object, type, 8),
 		NO(pinring_object, reserved0, 1),
-		NO(pinring_object, name[0], 0), /* empty */
-		NO(pinring_object, name[63], 'x'), /* no end */
-		NO(pinring_object, name[40], 'x'), /* something behind the end */
+		NO(pinring_object, name[0], 0), /* something behind the end */
+		NO(pinring_object, name[63], 'x'),
+		NO(pinring_object, name[40], 'x'), /* likewise */
 		NO(pinring_object, reserved[0], 1),
 		NO(pinring_object, reserved[2], 1),
 	};
 	struct pinring_object *first = entry_of(self->base, 0);
 
 	all_refused(_metadata, self, 256, reseal_entry, try_attach, no, ARRAY_SIZE(no));
-	memset(first->name, 'x', sizeof(first->name));
-	seal_entry(self->base, 0);
-	EXPECT_EQ(-EINVAL, try_attach(self));
+	for (int fill = 0; fill <= 'x'; fill += 'x') { /* nothing, and no end */
+		memset(first->name, fill, sizeof(first->name));
+		seal_entry(self->base, 0);
+		EXPECT_EQ(-EINVAL, try_attach(self)) TH_LOG("name of %d", fill);
+	}
 }
 
 TEST_F(hostile, a_ring_header_without_sense_is_refused_though_sealed)

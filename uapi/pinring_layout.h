@@ -368,7 +368,8 @@ enum pinring_reason {
  *  + field_bytes             field 1
  *  + 2 * field_bytes         nx zeros
  *
- * with field_bytes = nx * ny * nz * 4 rounded up to 128.
+ * with field_bytes = nx * ny * nz * 4 rounded up to 128, and 128 more: the
+ * kernel reads a cell beyond either end of a field, where nobody writes.
  */
 #define PINRING_WAVE_MAGIC 0x657661772e7270ull /* "pr.wave" */
 #define PINRING_WAVE_CELL_BITS 28 /* cells of a room < 2^28 */

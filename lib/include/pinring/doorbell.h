@@ -70,7 +70,8 @@ PINRING_API void pinring_doorbell_spin(struct pinring_doorbell *doorbell,
 
 /*
  * For event loops: arm, then sleep in epoll on the fd, then ack.
- * 0: armed, the fd becomes readable when the sequence leaves seen;
+ * 0: armed, the fd becomes readable when the sequence leaves seen, and now and
+ * then without that (look, and arm again);
  * -EAGAIN: it has left already, do not sleep.
  */
 PINRING_API int pinring_doorbell_arm(struct pinring_doorbell *doorbell,

@@ -50,7 +50,9 @@ PINRING_API int pinring_device_ring_create(struct pinring_region *region,
 /*
  * These handles are plain values over the region, which must outlive them (the
  * device end has no reference to hold). A producer opened on a used ring goes
- * on after the last whole message; a consumer starts at its last credit.
+ * on after the last whole message; a consumer starts at its last credit. Where
+ * the producer that died was a device, whose stores may arrive in any order,
+ * open the new one while no consumer is reading.
  */
 PINRING_API int
 pinring_device_producer_open(struct pinring_region *region, const char *name,

@@ -248,7 +248,7 @@ static inline int64_t pinring_spsc_push_batch(struct pinring_spsc_producer *p,
 	int64_t k = 0;
 
 	while (sent < n) {
-		void *slots;
+		void *slots = NULL;
 
 		k = pinring_spsc_reserve(p, n - sent, &slots);
 		if (k < 0)
@@ -271,7 +271,7 @@ static inline int64_t pinring_spsc_pop_batch(struct pinring_spsc_consumer *c,
 	int64_t k = 0;
 
 	while (got < n) {
-		void *slots;
+		void *slots = NULL;
 
 		k = pinring_spsc_peek(c, n - got, &slots);
 		if (k < 0)
