@@ -416,8 +416,8 @@ TEST_F(hostile, fields_that_do_not_fit_their_bits_are_refused_with_a_sentence)
 /* --------------------------------------------------------------- wave state */
 
 #define FIELDS (HEADER + 256)
-/* 60 cells: two fields of 256 bytes and 5 zeros. */
-#define FIELDS_BYTES (2 * 256 + 5 * 4)
+/* Of 60 cells, with the gap behind them. */
+#define FIELD_BYTES (256 + 128)
 
 static const struct {
 	const char *what;
@@ -465,7 +465,7 @@ static const struct {
 	{ FIELD(fields_offset), 8, BYTES + 128 },
 	{ FIELD(fields_offset), 8, BYTES - 128 },
 	/* Both fields fit, and the zeros do not. */
-	{ FIELD(fields_offset), 8, BYTES - 512 },
+	{ FIELD(fields_offset), 8, BYTES - 2 * FIELD_BYTES },
 	{ FIELD(fields_offset), 8, 1ull << 47 },
 	{ FIELD(fields_offset), 8, 1ull << 63 },
 	{ FIELD(fields_offset), 8, -128ull },
