@@ -158,6 +158,8 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop, __u64 workers)
 		if (taking && pinring_device_peek(&loop->commands, words)) {
 			pinring_store_word(&loop->control->taken,
 					   ++loop->taken);
+			pinring_store_word(&loop->control->heartbeat,
+					   loop->control->heartbeat + 1);
 			pinring_device_release(&loop->commands);
 			pinring_serve(loop, workers, words, 0);
 			idle.polls = 0;

@@ -242,6 +242,10 @@ static int wish(struct pinring_executor *ex, enum pinring_state state)
 	int rc = 0;
 
 	pthread_mutex_lock(&ex->wish_lock);
+	/* A drained executor ends by itself. */
+	if (ended(pinring_executor_state(ex)))
+		__atomic_store_n(&ex->wish, pinring_executor_state(ex),
+				 __ATOMIC_RELAXED);
 	if (!may_wish(ex->wish, state)) {
 		rc = pinring_fail(ex->device, -EINVAL,
 				  "an executor that is %s cannot become %s",

@@ -125,7 +125,8 @@ PINRING_FN void pinring_idle(struct pinring_loop *loop,
 	if (idle->drowsy) {
 		idle->drowsy = 0;
 		idle->polls = 0;
-		loop->counters.sleeps++;
+		pinring_store_word(&loop->telemetry->sleeps,
+				   ++loop->counters.sleeps);
 		pinring_doorbell_wait(loop->team->submitted, idle->seen,
 				      PINRING_HEARTBEAT_NS);
 		return;

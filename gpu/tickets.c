@@ -92,6 +92,17 @@ int pinring_executor_submit(struct pinring_executor *ex,
 	__u64 words[PINRING_SLOT_WORDS];
 	enum pinring_state wish;
 
+	/*
+	 * What was wished, not what was reached: the executor writes to that
+	 * word's line for every command, and looking would fetch it each time.
+	 */
+	wish = __atomic_load_n(&ex->wish, __ATOMIC_RELAXED);
+	if (ex->broken)
+		return pinring_fail(ex->device, -EPIPE,
+				    "the completion ring is damaged");
+	if (wish >= PINRING_STATE_DRAINING)
+		return pinring_fail(ex->device, -EPIPE, "the executor is %s",
+				    pinring_state_name(wish));
 	if (p->state != PENDING_FREE)
 		pinring_executor_collect(ex);
 	if (p->state != PENDING_FREE)
@@ -104,17 +115,6 @@ int pinring_executor_submit(struct pinring_executor *ex,
 				    ex->config.depth);
 	if (stray_bits(command))
 		return fail_widths(ex, command);
-	/*
-	 * What was wished, not what was reached: the executor writes to that
-	 * word's line for every command, and looking would fetch it each time.
-	 */
-	wish = __atomic_load_n(&ex->wish, __ATOMIC_RELAXED);
-	if (ex->broken)
-		return pinring_fail(ex->device, -EPIPE,
-				    "the completion ring is damaged");
-	if (wish >= PINRING_STATE_DRAINING)
-		return pinring_fail(ex->device, -EPIPE, "the executor is %s",
-				    pinring_state_name(wish));
 	pinring_pack_command(words, command);
 	/* Never full: it has twice the slots that can be in flight. */
 	if (!pinring_device_send(&ex->commands, words))
@@ -271,13 +271,7 @@ int pinring_executor_info(const struct pinring_executor *ex,
 	struct pinring_executor_info info =
 		PINRING_INIT(struct pinring_executor_info);
 	const struct pinring_telemetry *t = ex->telemetry;
-	uint64_t size;
 
-	memcpy(&size, out, sizeof(size));
-	if (size < sizeof(size) || size > 4096)
-		return pinring_fail(ex->device, -EINVAL,
-				    "pinring_executor_info: struct_size %llu is not set",
-				    (unsigned long long)size);
 	info.kind = ex->config.kind;
 	info.threads = ex->config.threads;
 	info.depth = ex->config.depth;
@@ -297,7 +291,6 @@ int pinring_executor_info(const struct pinring_executor *ex,
 	info.telemetry.sleeps = pinring_load_word(&t->sleeps);
 	snprintf(info.isa, sizeof(info.isa), "%s", ex->isa->name);
 	snprintf(info.reason, sizeof(info.reason), "%s", ex->reason);
-	info.struct_size = size < sizeof(info) ? size : sizeof(info);
-	memcpy(out, &info, info.struct_size);
-	return 0;
+	return pinring_give_info(ex->device, out, &info, sizeof(info),
+				 "pinring_executor_info");
 }

@@ -49,6 +49,23 @@ int pinring_take_config(struct pinring_device *device, void *to, size_t known,
 	return 0;
 }
 
+int pinring_give_info(struct pinring_device *device, void *to, void *info,
+		      size_t known, const char *what)
+{
+	uint64_t size;
+
+	memcpy(&size, to, sizeof(size));
+	if (size < sizeof(size) || size > 4096)
+		return pinring_fail(device, -EINVAL,
+				    "%s: struct_size %llu is not set", what,
+				    (unsigned long long)size);
+	if (size > known)
+		size = known;
+	memcpy(info, &size, sizeof(size));
+	memcpy(to, info, size);
+	return 0;
+}
+
 uint64_t pinring_hash(const void *data, size_t size)
 {
 	const unsigned char *p = data;

@@ -47,6 +47,13 @@ pinring_fail(struct pinring_device *device, int error, const char *format, ...);
 int pinring_take_config(struct pinring_device *device, void *to,
 			size_t known, const void *from, const char *what);
 
+/*
+ * The way back: as much of *info, whose size is known, as the caller's struct
+ * holds, and how much that was in its struct_size.
+ */
+int pinring_give_info(struct pinring_device *device, void *to, void *info,
+		      size_t known, const char *what);
+
 struct pinring_device *pinring_device_get(struct pinring_device *device);
 struct pinring_region *pinring_region_get(struct pinring_region *region);
 

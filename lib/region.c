@@ -297,13 +297,7 @@ int pinring_region_info(const struct pinring_region *region,
 	struct pinring_region_info info =
 		PINRING_INIT(struct pinring_region_info);
 	int saved = errno;
-	uint64_t size;
 
-	memcpy(&size, out, sizeof(size));
-	if (size < sizeof(size) || size > 4096)
-		return pinring_fail(region->device, -EINVAL,
-				    "pinring_region_info: struct_size %llu is not set",
-				    (unsigned long long)size);
 	info.size = region->size;
 	info.backend = PINRING_BACKEND_EMBEDDED;
 	smaps_sum(region, &info.resident_bytes, &info.huge_bytes);
@@ -317,9 +311,8 @@ int pinring_region_info(const struct pinring_region *region,
 		snprintf(info.reason, sizeof(info.reason),
 			 "4 KiB pages: the kernel had no free 2 MiB page (echo 1 > /proc/sys/vm/compact_memory)");
 	errno = saved;
-	info.struct_size = size < sizeof(info) ? size : sizeof(info);
-	memcpy(out, &info, info.struct_size);
-	return 0;
+	return pinring_give_info(region->device, out, &info, sizeof(info),
+				 "pinring_region_info");
 }
 
 int pinring_region_send(const struct pinring_region *region, int socket)

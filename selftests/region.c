@@ -15,6 +15,8 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "take_cpu.h"
+
 #include <pinring/pinring.h>
 
 #if defined(__has_feature)
@@ -860,32 +862,6 @@ TEST_F(region, a_creator_that_died_costs_its_entry_and_nothing_else)
 }
 
 /* ------------------------------------------------- several at the same time */
-
-/*
- * On a processor of its own, if there is one: two short-lived peers that yield
- * to one another would else stay on the same one and never truly meet.
- */
-static cpu_set_t allowed;
-
-static void __attribute__((constructor)) read_allowed(void)
-{
-	sched_getaffinity(0, sizeof(allowed), &allowed);
-}
-
-static void take_cpu(int n)
-{
-	cpu_set_t one;
-
-	n %= CPU_COUNT(&allowed);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed) || n--)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-		return;
-	}
-}
 
 #define RACED_NAMES 40
 

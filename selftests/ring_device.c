@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "take_cpu.h"
+
 #include <pinring/port.h>
 #include <pinring/pinring_layout.h>
 
@@ -154,32 +156,6 @@ static int naive_peek(struct pinring_device_consumer *c, __u64 payload[WORDS])
 	for (int w = 0; w < WORDS; w++)
 		payload[w] = pinring_load_word(&slot->word[w]) & PINRING_WORD_MASK;
 	return 1;
-}
-
-static cpu_set_t allowed;
-
-static void __attribute__((constructor)) read_allowed(void)
-{
-	sched_getaffinity(0, sizeof(allowed), &allowed);
-}
-
-/*
- * On a processor of its own, if there is one: two peers that yield to one
- * another would else stay on the same one and never truly meet.
- */
-static void take_cpu(int n)
-{
-	cpu_set_t one;
-
-	n %= CPU_COUNT(&allowed);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed) || n--)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-		return;
-	}
 }
 
 static void wait_a_little(unsigned int *spins)

@@ -9,6 +9,8 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "take_cpu.h"
+
 #include <pinring/pinring.h>
 
 #if defined(__has_feature)
@@ -61,32 +63,6 @@ static uint64_t roll(struct dice *d, uint64_t n)
 {
 	d->state = mix(d->state);
 	return (d->state >> 32) * n >> 32;
-}
-
-/*
- * On a processor of its own, if there is one: two short-lived peers that yield
- * to one another would else stay on the same one and never truly meet.
- */
-static cpu_set_t allowed;
-
-static void __attribute__((constructor)) read_allowed(void)
-{
-	sched_getaffinity(0, sizeof(allowed), &allowed);
-}
-
-static void take_cpu(int n)
-{
-	cpu_set_t one;
-
-	n %= CPU_COUNT(&allowed);
-	for (int cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, &allowed) || n--)
-			continue;
-		CPU_ZERO(&one);
-		CPU_SET(cpu, &one);
-		sched_setaffinity(0, sizeof(one), &one);
-		return;
-	}
 }
 
 /* A spinning peer on a machine with two busy cores must let the other run. */

@@ -481,8 +481,8 @@ assert report["output"]["peak"] > 0' "$tmp/report.json"
 	else
 		skip "--json is one JSON object" "no python3 to read it with"
 	fi
-	if ! command -v script >/dev/null; then
-		skip "colour and bar on a terminal" "no script(1)"
+	if ! script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
+		skip "colour and bar on a terminal" "script(1) makes no terminal here"
 		return
 	fi
 	line="'$pinring' run room --in '$tmp/noise.wav' --out '$tmp/report.wav' --size 100x80x60"
