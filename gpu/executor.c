@@ -211,7 +211,10 @@ int pinring_executor_launch(struct pinring_executor *ex)
 	} else {
 		rc = pinring_host_launch(ex);
 		ex->launched = !rc;
-		ex->wish = rc ? PINRING_STATE_FAILED : PINRING_STATE_LAUNCHED;
+		__atomic_store_n(&ex->wish,
+				 rc ? PINRING_STATE_FAILED :
+				      PINRING_STATE_LAUNCHED,
+				 __ATOMIC_RELAXED);
 		/* No loop runs that could say so itself. */
 		if (rc)
 			pinring_store_word(&ex->control->reached,
