@@ -133,12 +133,12 @@ static int start_worker(struct pinring_executor *ex, uint32_t number)
 	w->number = number;
 	pthread_attr_init(&attr);
 	if (ex->config.cpu >= 0) {
-		int cpu = ex->config.cpu + (int)number;
+		int64_t cpu = (int64_t)ex->config.cpu + number;
 		cpu_set_t set;
 
 		CPU_ZERO(&set);
 		if (cpu < CPU_SETSIZE)
-			CPU_SET(cpu, &set);
+			CPU_SET((size_t)cpu, &set);
 		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
 	}
 	rc = pthread_create(&ex->threads[number], &attr, worker_main, w);

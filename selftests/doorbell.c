@@ -4,38 +4,54 @@
  */
 #include <kselftest_harness.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 
 #include <pinring/pinring.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED 1
+#endif
+#ifndef SANITIZED
+#define SANITIZED 0
+#endif
 
 #define SECOND 1000000000ll
 #define TURNS 1000000u
 
 /* Turns in which both sides sleep, at 50 us and more each. */
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
-#define ASLEEP_TURNS 20000u
-#else
-#define ASLEEP_TURNS 100000u
-#endif
+#define ASLEEP_TURNS (SANITIZED ? 20000u : 100000u)
 
 FIXTURE(bell)
 {
 	struct pinring_device *device;
 	struct pinring_region *region;
 	struct pinring_doorbell *bell;
+	struct pinring_doorbell_lines *lines; /* to see who is armed */
 };
 
 FIXTURE_SETUP(bell)
 {
 	struct pinring_region_config config = pinring_region_defaults(65536);
+	struct pinring_object_info o;
 
 	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
 	ASSERT_EQ(0, pinring_region_create(self->device, &config, &self->region));
 	ASSERT_EQ(0, pinring_doorbell_create(self->region, "bell", &self->bell));
+	ASSERT_EQ(0, pinring_object_find(self->region, "bell", &o));
+	self->lines = pinring_region_at(self->region, o.offset,
+					sizeof(*self->lines));
+	ASSERT_NE(NULL, self->lines);
 }
 
 FIXTURE_TEARDOWN(bell)
@@ -58,6 +74,30 @@ static bool readable(struct pinring_doorbell *bell)
 	struct pollfd p = { .fd = pinring_doorbell_fd(bell), .events = POLLIN };
 
 	return poll(&p, 1, 0) == 1;
+}
+
+/* Until a waiter is on its way to sleep, 10 s at most. */
+static bool comes_to_be_armed(const struct pinring_doorbell_lines *lines)
+{
+	int64_t deadline = now_ns() + 10 * SECOND;
+
+	while (!__atomic_load_n(&lines->armed, __ATOMIC_SEQ_CST)) {
+		if (now_ns() > deadline)
+			return false;
+		usleep(50);
+	}
+	return true;
+}
+
+static int count_fds(void)
+{
+	DIR *d = opendir("/proc/self/fd");
+	int n = -3; /* its own, . and .. */
+
+	while (readdir(d))
+		n++;
+	closedir(d);
+	return n;
 }
 
 /* Rings until told to stop, or `turns` times, each after the last was seen. */
@@ -113,6 +153,9 @@ TEST_F_TIMEOUT(bell, no_wakeup_is_lost_in_a_million_races_of_arm_and_ring, 120)
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, ring_when_seen, &r));
 	for (i = 0; i < TURNS && !late; i++) {
+		/* Sometimes late, so that either may be first. */
+		for (uint64_t n = i * 0x9e3779b97f4a7c15 >> 32 & 15; n; n--)
+			pinring_relax();
 		/* Again after a late write for a ring seen before: spurious. */
 		while (pinring_doorbell_sequence(self->bell) == i && !late) {
 			struct pollfd p = {
@@ -138,23 +181,23 @@ TEST_F_TIMEOUT(bell, no_wakeup_is_lost_in_a_million_races_of_arm_and_ring, 120)
 /* The control: the same with a waiter that does not look again after arming. */
 TEST_F(bell, a_waiter_that_does_not_look_again_would_miss_a_ring)
 {
-	struct pinring_doorbell_lines *lines;
-	struct pinring_object_info o;
+	struct pollfd p = { .fd = pinring_doorbell_fd(self->bell),
+			    .events = POLLIN };
 
-	ASSERT_EQ(0, pinring_object_find(self->region, "bell", &o));
-	lines = pinring_region_at(self->region, o.offset, sizeof(*lines));
 	/* It looked: nothing yet. The ring comes before it arms, blindly. */
 	pinring_doorbell_ring(self->bell);
-	__atomic_store_n(&lines->armed, 0 << 1 | 1, __ATOMIC_SEQ_CST);
-	EXPECT_FALSE(readable(self->bell)); /* it would sleep for ever */
-	__atomic_store_n(&lines->armed, 0, __ATOMIC_SEQ_CST);
-	/* The real one is told not to. */
+	__atomic_store_n(&self->lines->armed, 0 << 1 | 1, __ATOMIC_SEQ_CST);
+	EXPECT_EQ(0, poll(&p, 1, 200)); /* it would sleep for ever */
+	__atomic_store_n(&self->lines->armed, 0, __ATOMIC_SEQ_CST);
+	/* The real one is told not to, and leaves nothing armed. */
 	EXPECT_EQ(-EAGAIN, pinring_doorbell_arm(self->bell, 0));
+	EXPECT_EQ(0, self->lines->armed);
+	EXPECT_EQ(0, pinring_doorbell_wait(self->bell, 0, PINRING_FOREVER));
 }
 
 TEST_F_TIMEOUT(bell, works_from_epoll, 60)
 {
-	struct ringer r = { .bell = self->bell, .turns = ASLEEP_TURNS / 4 };
+	struct ringer r = { .bell = self->bell, .turns = ASLEEP_TURNS };
 	struct epoll_event event = { .events = EPOLLIN };
 	int epfd = epoll_create1(0), got = 1;
 	pthread_t thread;
@@ -219,6 +262,58 @@ TEST_F(bell, a_wait_for_what_has_happened_returns_at_once)
 	EXPECT_EQ(0, pinring_doorbell_wait(self->bell, 0, PINRING_FOREVER));
 }
 
+struct forever {
+	struct pinring_doorbell *bell;
+	uint64_t seen;
+	int rc;
+};
+
+static void *wait_forever(void *arg)
+{
+	struct forever *f = arg;
+
+	f->rc = pinring_doorbell_wait(f->bell, f->seen, PINRING_FOREVER);
+	return NULL;
+}
+
+TEST_F(bell, a_wait_without_end_ends_with_a_ring)
+{
+	struct forever f = { .bell = self->bell };
+	pthread_t thread;
+
+	/* With all its spinning before the sleep, and without. */
+	for (f.seen = 0; f.seen < 20; f.seen++) {
+		if (f.seen == 10)
+			pinring_doorbell_spin(self->bell, 0, 0);
+		f.rc = -1;
+		ASSERT_EQ(0, pthread_create(&thread, NULL, wait_forever, &f));
+		EXPECT_TRUE(comes_to_be_armed(self->lines));
+		pinring_doorbell_ring(self->bell);
+		ASSERT_EQ(0, pthread_join(thread, NULL));
+		EXPECT_EQ(0, f.rc);
+	}
+}
+
+/* A write to the fd that no ring explains wakes nobody for good. */
+TEST_F(bell, a_wait_sleeps_on_after_a_spurious_wakeup)
+{
+	struct forever f = { .bell = self->bell, .rc = -1 };
+	uint64_t one = 1;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_forever, &f));
+	for (int i = 0; i < 100; i++) {
+		EXPECT_TRUE(comes_to_be_armed(self->lines));
+		EXPECT_EQ(8, write(pinring_doorbell_fd(self->bell), &one, 8));
+		usleep(100);
+	}
+	EXPECT_TRUE(comes_to_be_armed(self->lines));
+	EXPECT_EQ(-1, __atomic_load_n(&f.rc, __ATOMIC_RELAXED));
+	pinring_doorbell_ring(self->bell);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, f.rc);
+}
+
 TEST_F(bell, a_wait_times_out_and_not_before)
 {
 	int64_t begin;
@@ -237,6 +332,22 @@ TEST_F(bell, a_wait_times_out_and_not_before)
 	/* And leaves nothing armed behind. */
 	pinring_doorbell_ring(self->bell);
 	EXPECT_FALSE(readable(self->bell));
+}
+
+TEST_F(bell, an_ack_of_nothing_is_harmless)
+{
+	pinring_doorbell_ack(self->bell);
+	pinring_doorbell_ack(self->bell);
+	EXPECT_FALSE(readable(self->bell));
+	EXPECT_EQ(0, pinring_doorbell_arm(self->bell, 0));
+	pinring_doorbell_ack(self->bell); /* gave up: nobody is armed now */
+	pinring_doorbell_ring(self->bell);
+	EXPECT_FALSE(readable(self->bell));
+	EXPECT_EQ(1, pinring_doorbell_sequence(self->bell));
+	EXPECT_EQ(-EAGAIN, pinring_doorbell_arm(self->bell, 0));
+	EXPECT_EQ(0, pinring_doorbell_arm(self->bell, 1));
+	pinring_doorbell_ring(self->bell);
+	EXPECT_TRUE(readable(self->bell));
 }
 
 TEST_F(bell, ringing_is_silent_while_nobody_is_armed)
@@ -260,7 +371,14 @@ TEST_F(bell, a_full_eventfd_does_not_stop_a_ringer)
 	uint64_t most = UINT64_MAX - 1;
 
 	ASSERT_EQ(8, write(pinring_doorbell_fd(self->bell), &most, 8));
-	EXPECT_EQ(0, pinring_doorbell_arm(self->bell, 0));
+	for (uint64_t i = 0; i < 1000; i++) {
+		EXPECT_EQ(0, pinring_doorbell_arm(self->bell, i));
+		pinring_doorbell_ring(self->bell);
+		EXPECT_TRUE(readable(self->bell));
+	}
+	pinring_doorbell_ack(self->bell);
+	EXPECT_FALSE(readable(self->bell));
+	EXPECT_EQ(0, pinring_doorbell_arm(self->bell, 1000));
 	pinring_doorbell_ring(self->bell);
 	EXPECT_TRUE(readable(self->bell));
 }
@@ -320,8 +438,12 @@ TEST_F_TIMEOUT(bell, a_waiter_killed_asleep_stops_nobody, 60)
 			pinring_doorbell_wait(self->bell, seen, PINRING_FOREVER);
 			_exit(0);
 		}
-		/* Long enough to be asleep in most rounds, in any state in some. */
-		usleep((useconds_t)(round * 20));
+		/* In any state in half of the rounds, about to sleep in the others. */
+		if (round % 2) {
+			EXPECT_TRUE(comes_to_be_armed(self->lines));
+		} else {
+			usleep((useconds_t)(round * 20));
+		}
 		kill(pid, SIGKILL);
 		ASSERT_EQ(pid, waitpid(pid, &status, 0));
 		pinring_doorbell_ring(self->bell);
@@ -340,8 +462,9 @@ TEST_F(bell, attach_refuses_what_is_no_doorbell)
 {
 	int fd = pinring_doorbell_fd(self->bell), blocking = eventfd(0, 0);
 	struct pinring_doorbell *other = (void *)self;
-	int null = open("/dev/null", O_RDWR);
+	int null = open("/dev/null", O_RDWR), closed = dup(null);
 
+	close(closed);
 	ASSERT_EQ(0, pinring_object_create(self->region, "bytes",
 					   PINRING_OBJECT_BYTES, 4096, 0, NULL));
 	EXPECT_EQ(-EINVAL, pinring_doorbell_attach(self->region, "bytes", fd,
@@ -356,6 +479,13 @@ TEST_F(bell, attach_refuses_what_is_no_doorbell)
 	EXPECT_NE(NULL, strstr(pinring_error(), "non-blocking"));
 	EXPECT_EQ(-EBADF, pinring_doorbell_attach(self->region, "bell", -1,
 						  &other));
+	EXPECT_EQ(-EBADF, pinring_doorbell_attach(self->region, "bell", closed,
+						  &other));
+	EXPECT_EQ(-EINVAL, pinring_doorbell_attach(self->region, "bell",
+						   pinring_region_fd(self->region),
+						   &other));
+	EXPECT_EQ(-EINVAL, pinring_doorbell_create(self->region, "", &other));
+	EXPECT_EQ(NULL, other);
 	EXPECT_EQ(-EEXIST, pinring_doorbell_create(self->region, "bell",
 						   &other));
 	EXPECT_EQ(0, pinring_doorbell_attach(self->region, "bell", fd, &other));
@@ -364,26 +494,54 @@ TEST_F(bell, attach_refuses_what_is_no_doorbell)
 	close(blocking);
 }
 
+TEST_F(bell, without_descriptors_left_there_is_a_sentence_and_no_object)
+{
+	struct pinring_doorbell *other = (void *)self;
+	int fds = count_fds(), fd = pinring_doorbell_fd(self->bell);
+	struct rlimit limit, none;
+
+	ASSERT_EQ(0, getrlimit(RLIMIT_NOFILE, &limit));
+	none = limit;
+	none.rlim_cur = 0;
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &none));
+	EXPECT_EQ(-EMFILE, pinring_doorbell_create(self->region, "other", &other));
+	EXPECT_EQ(NULL, other);
+	EXPECT_STRNE("", pinring_error());
+	EXPECT_GT(0, pinring_doorbell_attach(self->region, "bell", fd, &other));
+	EXPECT_EQ(NULL, other);
+	ASSERT_EQ(0, setrlimit(RLIMIT_NOFILE, &limit));
+	EXPECT_EQ(fds, count_fds());
+	/* The name is still to be had. */
+	EXPECT_EQ(0, pinring_doorbell_create(self->region, "other", &other));
+	pinring_doorbell_close(other);
+}
+
 TEST_F(bell, closing_leaves_no_descriptor_behind)
 {
-	int fd, i, first = dup(0);
+	struct pinring_region_config config = pinring_region_defaults(16384);
+	int fds = count_fds(), fd = pinring_doorbell_fd(self->bell);
 
-	close(first);
-	for (i = 0; i < 1000; i++) {
-		struct pinring_doorbell *other;
+	for (int i = 0; i < 1000; i++) {
+		struct pinring_doorbell *bell, *other;
+		struct pinring_region *region;
 
-		ASSERT_EQ(0, pinring_doorbell_attach(self->region, "bell",
-						     pinring_doorbell_fd(self->bell),
-						     &other));
+		ASSERT_EQ(0, pinring_region_create(self->device, &config, &region));
+		ASSERT_EQ(0, pinring_doorbell_create(region, "bell", &bell));
+		ASSERT_EQ(-EEXIST, pinring_doorbell_create(region, "bell", &other));
+		ASSERT_EQ(0, pinring_doorbell_attach(region, "bell", fd, &other));
 		pinring_doorbell_close(other);
 		ASSERT_EQ(-ENOENT,
-			  pinring_doorbell_attach(self->region, "none",
-						  pinring_doorbell_fd(self->bell),
-						  &other));
+			  pinring_doorbell_attach(region, "none", fd, &other));
+		/* The bell keeps the memory, whoever is first to go. */
+		if (i % 2)
+			pinring_region_close(region);
+		pinring_doorbell_ring(bell);
+		pinring_doorbell_close(bell);
+		if (i % 2 == 0)
+			pinring_region_close(region);
 	}
-	fd = dup(0);
-	EXPECT_EQ(first, fd);
-	close(fd);
+	pinring_doorbell_close(NULL);
+	EXPECT_EQ(fds, count_fds());
 }
 
 TEST_HARNESS_MAIN

@@ -9,7 +9,8 @@
  *
  * Commands are answered in the order they were submitted, each by exactly one
  * completion. While paused, commands queue. Draining runs what is queued, then
- * terminates; terminating answers the rest with -ECANCELED.
+ * terminates; terminating answers the rest with -ECANCELED. (Of an executor that
+ * was never launched nobody answers: collecting gives -EPIPE.)
  *
  * One thread at a time may submit, poll, wait and close. The functions that
  * change or read the state may be called from any thread.
@@ -105,7 +106,7 @@ pinring_executor_start(struct pinring_device *device,
 /*
  * Queue a command. *ticket (may be NULL if detached) names it for poll and
  * wait; command->id is the caller's own and comes back in the completion.
- * -EAGAIN: `depth` commands are in flight or have completions not yet
+ * -EAGAIN: the command submitted `depth` before this one is in flight or was not
  * collected; -EPIPE: draining, terminated or failed; -EINVAL: a field does not
  * fit its bits.
  */
