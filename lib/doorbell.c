@@ -140,7 +140,7 @@ uint64_t pinring_doorbell_sequence(const struct pinring_doorbell *bell)
 void pinring_doorbell_ring(struct pinring_doorbell *bell)
 {
 	struct pinring_doorbell_lines *lines = bell->lines;
-	uint64_t one = 1;
+	uint64_t one = 1, sequence;
 	__u64 armed;
 	ssize_t n;
 	int saved;
@@ -149,9 +149,17 @@ void pinring_doorbell_ring(struct pinring_doorbell *bell)
 	 * seq_cst, against the store and load in _arm: either we see armed, or
 	 * the waiter sees the new sequence.
 	 */
-	__atomic_add_fetch(&lines->sequence, 1, __ATOMIC_SEQ_CST);
+	sequence = __atomic_add_fetch(&lines->sequence, 1, __ATOMIC_SEQ_CST);
 	armed = __atomic_load_n(&lines->armed, __ATOMIC_SEQ_CST);
 	if (__builtin_expect(!armed, 1))
+		return;
+	/*
+	 * A waiter that has seen this ring already sleeps for a later one, and
+	 * may disarm and arm with the same value while we are in between: to
+	 * take that sleep from it would lose the later ring. An older value
+	 * cannot come back to stay, because _arm refuses what is not current.
+	 */
+	if ((int64_t)(armed - (sequence << 1 | 1)) >= 0)
 		return;
 	/*
 	 * Write first, disarm after: a ringer killed in between costs a

@@ -178,6 +178,39 @@ TEST_F_TIMEOUT(bell, no_wakeup_is_lost_in_a_million_races_of_arm_and_ring, 120)
 	TH_LOG("armed first in %llu of %u races", (unsigned long long)armed, TURNS);
 }
 
+/*
+ * The waiter sees a ring and arms for the next while the ringer is between its
+ * add and its look at armed. That sleep belongs to the next ring: taken from it
+ * now (and armed again with the same value, which the ringer's cmpxchg cannot
+ * tell), the next ring would wake nobody.
+ */
+TEST_F(bell, a_sleep_that_began_after_the_ring_is_left_to_the_next)
+{
+	uint64_t token = 1 << 1 | 1;
+
+	__atomic_store_n(&self->lines->armed, token, __ATOMIC_SEQ_CST);
+	pinring_doorbell_ring(self->bell); /* sequence 1: seen already */
+	EXPECT_EQ(token, self->lines->armed);
+	EXPECT_FALSE(readable(self->bell));
+	pinring_doorbell_ring(self->bell);
+	EXPECT_EQ(0, self->lines->armed);
+	EXPECT_TRUE(readable(self->bell));
+}
+
+TEST_F(bell, wakes_across_the_wrap_of_the_sequence)
+{
+	uint64_t last = UINT64_MAX >> 1; /* armed holds 63 bits of it */
+
+	__atomic_store_n(&self->lines->sequence, last, __ATOMIC_SEQ_CST);
+	ASSERT_EQ(0, pinring_doorbell_arm(self->bell, last));
+	pinring_doorbell_ring(self->bell);
+	EXPECT_EQ(0, self->lines->armed);
+	EXPECT_TRUE(readable(self->bell));
+	pinring_doorbell_ack(self->bell);
+	EXPECT_FALSE(readable(self->bell));
+	EXPECT_EQ(0, pinring_doorbell_wait(self->bell, last, 0));
+}
+
 /* The control: the same with a waiter that does not look again after arming. */
 TEST_F(bell, a_waiter_that_does_not_look_again_would_miss_a_ring)
 {

@@ -143,7 +143,9 @@ struct pinring_doorbell_lines {
 	/*
 	 * Waiter: sequence << 1 | 1, the last sequence it has seen, when about
 	 * to sleep. Ringer or poller: cmpxchg of that value back to 0, after
-	 * it signalled, so that one who dies in between loses no wake-up.
+	 * it signalled, so that one who dies in between loses no wake-up; and
+	 * only of a value older than the sequence it rang or read, because a
+	 * current one may be armed again behind its back.
 	 */
 	__u64 armed;
 	__u64 waiter_reserved[15];

@@ -9,10 +9,10 @@
  *	seen = pinring_doorbell_sequence     (make work visible)
  *	look for work; found? done           pinring_doorbell_ring:
  *	pinring_doorbell_wait(seen):           sequence += 1   (full barrier)
- *	  spin, yield while sequence == seen   if armed: write the eventfd,
- *	  armed = seen   (full barrier)                  armed = 0
- *	  sequence != seen? do not sleep
- *	  sleep on the eventfd
+ *	  spin, yield while sequence == seen   if armed
+ *	  armed = seen   (full barrier)        with an older sequence:
+ *	  sequence != seen? do not sleep         write the eventfd
+ *	  sleep on the eventfd                   cmpxchg armed to 0
  *
  * The barriers are a store-then-load on each side (Dekker): either the ringer
  * sees armed, or the waiter sees the new sequence, so no ring is lost.
