@@ -95,7 +95,8 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	struct pinring_wave_state *state;
 	struct pinring_operand fields;
 	__u64 magic, nx, ny, nz, cells, bytes;
-	float courant, wall;
+	double lambda2;
+	float wall;
 	__u32 reason;
 	char *at;
 
@@ -108,8 +109,8 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	nx = *(volatile __u32 *)&state->nx;
 	ny = *(volatile __u32 *)&state->ny;
 	nz = *(volatile __u32 *)&state->nz;
-	courant = *(volatile float *)&state->courant;
 	wall = *(volatile float *)&state->wall;
+	lambda2 = *(volatile double *)&state->lambda2;
 	fields.region = where.region;
 	fields.offset = *(volatile __u64 *)&state->fields_offset;
 	if (magic != PINRING_WAVE_MAGIC || !nx || !ny || !nz)
@@ -122,10 +123,11 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	if (cells >= 1ull << PINRING_WAVE_CELL_BITS)
 		return PINRING_REASON_WAVE;
 	/* Written so that NaN fails too. */
-	if (!(courant >= 3.0f && courant <= 1e30f && wall >= 0.0f &&
+	if (!(lambda2 >= 1e-30 && lambda2 <= 1.0 / 3.0 && wall >= 0.0f &&
 	      wall <= 1e6f))
 		return PINRING_REASON_WAVE;
-	bytes = ((cells * sizeof(float) + 127) & ~127ull) + 128;
+	bytes = ((cells * sizeof(float) + 127) & ~127ull) +
+		PINRING_WAVE_GAP;
 	reason = pinring_check_operand(loop, fields,
 				       2 * bytes + nx * sizeof(float), 1, 128,
 				       &at);
@@ -137,8 +139,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	job->room.nx = nx;
 	job->room.ny = ny;
 	job->room.nz = nz;
-	job->room.courant = courant;
-	pinring_room_walls(&job->room, wall);
+	pinring_room_factors(&job->room, lambda2, wall);
 	job->steps = &state->steps;
 	job->first_step = pinring_load_word(job->steps);
 	return PINRING_REASON_NONE;

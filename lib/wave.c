@@ -9,7 +9,8 @@
 
 static uint64_t field_bytes(uint64_t cells)
 {
-	return ((cells * sizeof(float) + 127) & ~127ull) + 128;
+	return ((cells * sizeof(float) + 127) & ~127ull) +
+	       PINRING_WAVE_GAP;
 }
 
 static bool dimensions_sane(uint64_t nx, uint64_t ny, uint64_t nz)
@@ -26,12 +27,6 @@ uint64_t pinring_wave_bytes(uint32_t nx, uint32_t ny, uint32_t nz)
 		return 0;
 	return sizeof(struct pinring_wave_state) +
 	       2 * field_bytes((uint64_t)nx * ny * nz) + nx * sizeof(float);
-}
-
-/* 1 / lambda^2; below 3 the shortest waves would grow. */
-static float courant_of(double lambda)
-{
-	return fmaxf((float)(1.0 / (lambda * lambda)), 3.0f);
 }
 
 int pinring_wave_create(struct pinring_region *region, const char *name,
@@ -64,8 +59,9 @@ int pinring_wave_create(struct pinring_region *region, const char *name,
 	state->nx = nx;
 	state->ny = ny;
 	state->nz = nz;
-	state->courant = courant_of(lambda);
 	state->wall = (float)(lambda * beta / 2.0);
+	/* Above 1/3 the shortest waves would grow. */
+	state->lambda2 = fmin(lambda * lambda, 1.0 / 3.0);
 	state->fields_offset = o.offset + sizeof(*state);
 	wave->offset = o.offset;
 	wave->cells = (uint64_t)nx * ny * nz;

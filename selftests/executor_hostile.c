@@ -417,7 +417,7 @@ TEST_F(hostile, fields_that_do_not_fit_their_bits_are_refused_with_a_sentence)
 
 #define FIELDS (HEADER + 256)
 /* Of 60 cells, with the gap behind them. */
-#define FIELD_BYTES (256 + 128)
+#define FIELD_BYTES (256 + PINRING_WAVE_GAP)
 
 static const struct {
 	const char *what;
@@ -442,14 +442,15 @@ static const struct {
 	{ FIELD(nz), 4, UINT32_MAX },
 	{ FIELD(nz), 4, 0xcccccccd }, /* times 20: 4 modulo 2^32 */
 	{ FIELD(nz), 4, 4000 },
-	{ FIELD(courant), 4, 0x403fffff }, /* below 3 */
-	{ FIELD(courant), 4, 0x00000000 },
-	{ FIELD(courant), 4, 0x80000000 },
-	{ FIELD(courant), 4, 0xc0400000 }, /* -3 */
-	{ FIELD(courant), 4, 0x7f800000 },
-	{ FIELD(courant), 4, 0xff800000 },
-	{ FIELD(courant), 4, 0x7fc00000 },
-	{ FIELD(courant), 4, 0xffffffff },
+	{ FIELD(lambda2), 8, 0x3fd5555555555556 }, /* above 1/3 */
+	{ FIELD(lambda2), 8, 0x0000000000000000 },
+	{ FIELD(lambda2), 8, 0x0000000000000001 },
+	{ FIELD(lambda2), 8, 0x8000000000000000 },
+	{ FIELD(lambda2), 8, 0xbfd5555555555555 }, /* -1/3 */
+	{ FIELD(lambda2), 8, 0x7ff0000000000000 },
+	{ FIELD(lambda2), 8, 0xfff0000000000000 },
+	{ FIELD(lambda2), 8, 0x7ff8000000000000 },
+	{ FIELD(lambda2), 8, 0xffffffffffffffff },
 	{ FIELD(wall), 4, 0x80000001 },
 	{ FIELD(wall), 4, 0xbf800000 },
 	{ FIELD(wall), 4, 0x7f800000 },
@@ -600,11 +601,13 @@ TEST_F(hostile, cells_outside_the_room_are_refused)
 TEST_F(hostile, fields_to_the_last_byte_are_all_right)
 {
 	struct pinring_command c = good(PINRING_OP_WAVE_STEP);
+	/* Two fields of a line and the gap each, and a line of zeros. */
+	const uint64_t bytes = 2 * (128 + PINRING_WAVE_GAP) + 128;
 
 	self->w.state->nx = 32;
 	self->w.state->ny = self->w.state->nz = 1;
-	self->w.state->fields_offset = BYTES - 5 * 128;
-	memset(self->base[1] + BYTES - 5 * 128, 0, 5 * 128);
+	self->w.state->fields_offset = BYTES - bytes;
+	memset(self->base[1] + BYTES - bytes, 0, bytes);
 	remember(self);
 	c.count = 50;
 	EXPECT_EQ(0, answer(_metadata, self, &c).status);
@@ -703,6 +706,8 @@ static void fuzz_command(struct pinring_command *c, uint32_t id, bool with_waves
 /* Most of the time a sensible room; else one field of it is wild. */
 static void fuzz_state(struct pinring_wave_state *s, const struct pinring_wave_state *kept)
 {
+	uint64_t wild;
+
 	*s = *kept;
 	s->steps = random_word();
 	switch (below(10)) {
@@ -716,7 +721,8 @@ static void fuzz_state(struct pinring_wave_state *s, const struct pinring_wave_s
 		s->nz = (uint32_t)random_word() >> below(32);
 		break;
 	case 3:
-		s->courant = pinring_bits_float((uint32_t)random_word());
+		wild = random_word();
+		memcpy(&s->lambda2, &wild, sizeof(wild));
 		break;
 	case 4:
 		s->wall = pinring_bits_float((uint32_t)random_word());

@@ -109,7 +109,7 @@ __global__ void loop(struct pinring_device_consumer in,
 	PINRING_ELEMENTWISE_TABLE(CALL)
 	done.id = c.id;
 	done.result = (float)pinring_dot_lane(x, x, 0, c.count, (__u32)t);
-	pinring_room_walls(&room, c.s1);
+	pinring_room_factors(&room, 0.25, c.s1);
 	pinring_wave_rows(&room, 0, 0, room.ny * room.nz, t, n);
 	pinring_pack_completion(word, &done);
 	while (!pinring_device_send(&answers, word))
@@ -151,7 +151,7 @@ a wider message type|s/__u32 type; .* application's/__u64 type; \/*/
 a control block with a nearer executor|s/host_reserved\[6\]/host_reserved[5]/
 a wider error in the control block|s/__s32 error;/__s64 error;/
 a longer telemetry|s/__u64 sleeps;/__u64 sleeps[2];/
-a wave state with its cells moved|s/float courant;/double courant;/
+a wave state with its cells moved|s/float wall;/double wall;/
 a wave state whose writers share a line|s/__u64 reserved\[11\]; *$/__u64 reserved[3];/
 END
 fi

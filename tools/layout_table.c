@@ -18,7 +18,7 @@
 		__u64: "__u64", __u64 *: "__u64",                       \
 		__u32: "__u32", __u32 *: "__u32",                       \
 		__s32: "__s32", __u16: "__u16", __u8: "__u8",           \
-		float: "float", char *: "char")
+		float: "float", double: "double", char *: "char")
 #define TYPE_UNIT(x)                                                    \
 	_Generic((x),                                                   \
 		__u64 *: sizeof(__u64), __u32 *: sizeof(__u32),         \
@@ -159,9 +159,8 @@ static const struct layout_field wave_state[] = {
 	R(nx, "host, no command in flight"),
 	R(ny, "host, no command in flight"),
 	R(nz, "host, no command in flight"),
-	R(courant, "host, no command in flight"),
 	R(wall, "host, no command in flight"),
-	R(reserved0, "nobody"),
+	R(lambda2, "host, no command in flight"),
 	R(fields_offset, "host, no command in flight"),
 	R(reserved, "nobody"),
 	R(steps, "executor"),

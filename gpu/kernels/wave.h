@@ -19,19 +19,25 @@
 
 #include <pinring/port.h>
 
+#include "math.h"
+
 struct pinring_room {
 	float *field[2];
 	const float *zeros;
 	__u64 nx, ny, nz;
-	float courant; /* 1 / lambda^2 */
+	float lambda2, lambda2_low; /* lambda^2 to 12 bits, and the rest */
 	float keep[7]; /* 1 - f, by the number of missing neighbours */
 	float gain[7]; /* 1 / (1 + f) */
 };
 
-PINRING_FN void pinring_room_walls(struct pinring_room *room, float wall)
+PINRING_FN void pinring_room_factors(struct pinring_room *room, double lambda2,
+				     float wall)
 {
 	int missing;
 
+	room->lambda2 = pinring_truncate_bits((float)lambda2,
+					      PINRING_TOP_12_BITS);
+	room->lambda2_low = (float)(lambda2 - (double)room->lambda2);
 	for (missing = 0; missing < 7; missing++) {
 		float f = wall * (float)missing;
 
@@ -41,18 +47,20 @@ PINRING_FN void pinring_room_walls(struct pinring_room *room, float wall)
 }
 
 /* `level` is what `sum` would be if all neighbours inside were as high as p. */
-PINRING_FN float pinring_wave_update(float p, float before, float sum,
-				     float level, float courant, float keep,
-				     float gain)
+PINRING_FN float pinring_wave_update(const struct pinring_room *room, float p,
+				     float before, float sum, float level,
+				     float keep, float gain)
 {
+	float slope = sum - level;
 	/*
-	 * A division, where a multiplication by lambda^2 looks cheaper: memory
-	 * is the limit, so it costs nothing, and 1/3, at which most rooms run,
-	 * is no float. Near the Nyquist frequency the scheme's phase hangs on
-	 * the square root of that rounding error; dividing by 3 left a sixth of
-	 * the deviation from float64 (selftests/tool.sh prints it).
+	 * In two parts, because 1/3, at which most rooms run, is no float. Near
+	 * the Nyquist frequency the scheme's phase hangs on the square root of
+	 * that rounding error: with one factor the deviation from float64 is
+	 * six times as large (selftests/tool.sh prints it). The lower part has
+	 * half the bits: of two full floats it would be rounded away.
 	 */
-	float step = (p - before) * keep + (sum - level) / courant;
+	float push = slope * room->lambda2 + slope * room->lambda2_low;
+	float step = (p - before) * keep + push;
 
 	return p + step * gain;
 }
@@ -72,6 +80,21 @@ PINRING_FN float pinring_wave_sum(struct pinring_wave_row row, __u64 x,
 	       (row.z_minus[x] + row.z_plus[x]);
 }
 
+/* A cell at an end of the row; nx: neighbours in x that are inside. */
+PINRING_FN float pinring_wave_end(const struct pinring_room *room,
+				  const struct pinring_wave_row row, __u64 x,
+				  float before, float left, float right,
+				  float in_x, int missing)
+{
+	float p = row.p[x];
+
+	return pinring_wave_update(room, p, before,
+				   pinring_wave_sum(row, x, left, right),
+				   in_x * p + (float)row.ny * p +
+					   (float)row.nz * p,
+				   room->keep[missing], room->gain[missing]);
+}
+
 /*
  * Lane `lane` of `lanes` takes every lanes-th cell. A single lane runs over the
  * ends of the row as if they had two neighbours in x, and puts them right
@@ -83,7 +106,6 @@ PINRING_FN void pinring_wave_row_step(const struct pinring_room *room,
 				      const struct pinring_wave_row row,
 				      __u64 lane, __u64 lanes)
 {
-	const float courant = room->courant;
 	const float in_y = (float)row.ny, in_z = (float)row.nz;
 	const int missing = 4 - row.ny - row.nz;
 	const float keep = room->keep[missing];
@@ -101,34 +123,29 @@ PINRING_FN void pinring_wave_row_step(const struct pinring_room *room,
 		PINRING_IVDEP
 		for (x = begin; x < end; x += lanes)
 			next[x] = pinring_wave_update(
-				p[x], next[x],
+				room, p[x], next[x],
 				pinring_wave_sum(row, x, p[x - 1], p[x + 1]),
-				6.0f * p[x], courant, 1.0f, 1.0f);
+				6.0f * p[x], 1.0f, 1.0f);
 	} else {
 		PINRING_IVDEP
 		for (x = begin; x < end; x += lanes)
 			next[x] = pinring_wave_update(
-				p[x], next[x],
+				room, p[x], next[x],
 				pinring_wave_sum(row, x, p[x - 1], p[x + 1]),
 				2.0f * p[x] + in_y * p[x] + in_z * p[x],
-				courant, keep, gain);
+				keep, gain);
 	}
 	if (lane)
 		return;
-	for (x = 0;; x = last) {
-		float left = x ? p[x - 1] : 0.0f;
-		float right = x < last ? p[x + 1] : 0.0f;
-		float in_x = (float)((x > 0) + (x < last));
-		int m = missing + (x == 0) + (x == last);
-
-		next[x] = pinring_wave_update(
-			p[x], x ? before_last : before_first,
-			pinring_wave_sum(row, x, left, right),
-			in_x * p[x] + in_y * p[x] + in_z * p[x], courant,
-			room->keep[m], room->gain[m]);
-		if (x == last)
-			break;
+	if (!last) {
+		next[0] = pinring_wave_end(room, row, 0, before_first, 0.0f,
+					   0.0f, 0.0f, missing + 2);
+		return;
 	}
+	next[0] = pinring_wave_end(room, row, 0, before_first, 0.0f, p[1], 1.0f,
+				   missing + 1);
+	next[last] = pinring_wave_end(room, row, last, before_last, p[last - 1],
+				      0.0f, 1.0f, missing + 1);
 }
 
 /*

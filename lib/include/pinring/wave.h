@@ -8,7 +8,7 @@
  *
  *	p+ = [(2 - K lambda^2) p + lambda^2 sum + (f - 1) p-] / (1 + f)
  *
- * computed as p + [(p - p-) (1 - f) + (sum - K p) / C] / (1 + f), C = 1 / lambda^2,
+ * computed as p + [(p - p-) (1 - f) + (sum - K p) lambda^2] / (1 + f),
  * which is the same and leaves a field at rest at rest to the last bit.
  */
 #ifndef PINRING_WAVE_H
