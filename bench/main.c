@@ -9,7 +9,7 @@
 #include <sys/utsname.h>
 #include <time.h>
 
-#include "bench.h"
+#include "report.h"
 
 static const struct {
 	const char *name;
@@ -62,38 +62,49 @@ static void choose_cpus(struct bench_options *o)
 	if (o->cpu_peer >= 0)
 		return;
 	o->cpu_peer = o->cpu_host;
-	fprintf(stderr, "pinring-bench: one CPU only: what needs two is left out\n");
+	fprintf(stderr, "pinring-bench: this process may use one core only: figures that need two are left out, and no run is gated\n");
 }
 
-static void describe_machine(const struct bench_options *o)
+static void cpu_model(char *model, size_t size)
 {
-	char line[256], model[256] = "unknown CPU";
 	FILE *f = fopen("/proc/cpuinfo", "re");
-	time_t now = time(NULL);
-	struct utsname u;
-	struct tm day;
+	char line[256];
 
+	snprintf(model, size, "unknown CPU");
 	while (f && fgets(line, sizeof(line), f)) {
 		char *colon = strchr(line, ':');
 
 		if (strncmp(line, "model name", 10) || !colon)
 			continue;
 		line[strcspn(line, "\n")] = '\0';
-		snprintf(model, sizeof(model), "%s", colon + 2);
+		snprintf(model, size, "%s", colon + 2);
 		break;
 	}
 	if (f)
 		fclose(f);
-	if (uname(&u) || !gmtime_r(&now, &day))
-		return;
-	strftime(line, sizeof(line), "%Y-%m-%d", &day);
-	printf("pinring %s, %s, %s, Linux %s, CPUs %d and %d", pinring_version(),
-	       line, model, u.release, o->cpu_host, o->cpu_peer);
-	if (o->cpu_peer != o->cpu_host)
-		printf(", cache-line round trip %.0f ns",
-		       bench_round_trip(o, 20000));
-	printf("\n");
-	fflush(stdout);
+}
+
+static void describe_machine(const struct bench_options *o, char *text,
+			     size_t size)
+{
+	char model[128], date[16] = "", cores[96] = "one core";
+	time_t now = time(NULL);
+	struct utsname u = { .release = "?" };
+	struct tm day;
+
+	cpu_model(model, sizeof(model));
+	if (gmtime_r(&now, &day))
+		strftime(date, sizeof(date), "%Y-%m-%d", &day);
+	uname(&u);
+	if (bench_two_cores(o)) {
+		bench_pin(o->cpu_host);
+		snprintf(cores, sizeof(cores),
+			 "cores %d and %d, a cache line there and back %.0f ns",
+			 o->cpu_host, o->cpu_peer,
+			 bench_round_trip(o, 20000, false));
+	}
+	snprintf(text, size, "pinring %s, %s, %s, Linux %s, %s",
+		 pinring_version(), date, model, u.release, cores);
 }
 
 int main(int argc, char **argv)
@@ -108,6 +119,8 @@ int main(int argc, char **argv)
 	};
 	struct bench_options o = { .runs = 15 };
 	const char *only = NULL, *json = NULL;
+	char machine[512];
+	FILE *table;
 	bool found = false;
 	char *end;
 	size_t i;
@@ -148,13 +161,15 @@ int main(int argc, char **argv)
 		return 2;
 	}
 	choose_cpus(&o);
-	describe_machine(&o);
+	describe_machine(&o, machine, sizeof(machine));
+	fprintf(stderr, "%s\n", machine);
 	for (i = 0; i < BENCHES; i++)
 		if (!only || !strcmp(only, benches[i].name))
 			benches[i].run(&o);
-	if (json && report_json(json)) {
+	if (json && report_json(json, machine)) {
 		fprintf(stderr, "pinring-bench: --json: cannot write %s\n", json);
-		return 1;
+		return 2;
 	}
-	return report_print() ? 1 : 0;
+	table = json && !strcmp(json, "-") ? stderr : stdout;
+	return report_print(table, machine) ? 1 : 0;
 }

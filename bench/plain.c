@@ -3,13 +3,24 @@
  * plain.c - the limit of the room: the same update as a plain loop nest.
  *
  * Written as one would for this machine alone: -O3 -march=native, multiply and
- * add may be fused, the interior of a row is one loop without a branch, the
- * coefficients are worked out once, and nothing is checked.
+ * add may be fused, a row is one loop without a branch, the coefficients are
+ * worked out once, and nothing is checked. In two forms, because which is the
+ * faster hangs on the vectors' width and on how the rows lie: with rows of whole
+ * cache lines, PLAIN_WHOLE has all but two of its streams aligned. The faster
+ * one is the limit.
  */
-#include "bench.h"
+#include <stddef.h>
+
+#include "plain.h"
 
 struct factors {
 	float own, neighbours, before;
+};
+
+struct row {
+	float *next; /* holds the field before p */
+	const float *p, *north, *south, *below, *above;
+	size_t nx;
 };
 
 static void make_factors(const struct plain_room *room, struct factors f[7])
@@ -17,7 +28,7 @@ static void make_factors(const struct plain_room *room, struct factors f[7])
 	int k;
 
 	for (k = 0; k < 7; k++) {
-		float loss = room->beta_lambda_half * (float)(6 - k);
+		float loss = room->wall * (float)(6 - k);
 
 		f[k].own = (2.0f - (float)k * room->lambda2) / (1.0f + loss);
 		f[k].neighbours = room->lambda2 / (1.0f + loss);
@@ -25,32 +36,63 @@ static void make_factors(const struct plain_room *room, struct factors f[7])
 	}
 }
 
-static void row(float *restrict next, const float *restrict p,
-		const float *restrict north, const float *restrict south,
-		const float *restrict below, const float *restrict above,
-		uint32_t nx, struct factors f, struct factors end)
+static inline void cells(float *restrict next, const struct row *row,
+			 size_t begin, size_t end, struct factors f)
 {
-	uint32_t x, last = nx - 1;
+	const float *restrict p = row->p, *restrict north = row->north,
+		    *restrict south = row->south, *restrict below = row->below,
+		    *restrict above = row->above;
+	size_t x;
 
-	for (x = 1; x < last; x++)
+	for (x = begin; x < end; x++)
 		next[x] = f.own * p[x] +
 			  f.neighbours * (p[x - 1] + p[x + 1] + north[x] +
 					  south[x] + below[x] + above[x]) +
 			  f.before * next[x];
-	next[0] = end.own * p[0] +
-		  end.neighbours * (p[1] + north[0] + south[0] + below[0] +
-				    above[0]) +
-		  end.before * next[0];
-	next[last] = end.own * p[last] +
-		     end.neighbours * (p[last - 1] + north[last] + south[last] +
-				       below[last] + above[last]) +
-		     end.before * next[last];
 }
 
-/* Rooms of two cells and more a side, up to 1024 along x. */
-void plain_step(const struct plain_room *room, int current)
+static inline void ends(const struct row *row, struct factors f,
+			float first_before, float last_before)
 {
-	static const float zeros[1024];
+	size_t last = row->nx - 1;
+
+	row->next[0] = f.own * row->p[0] +
+		       f.neighbours * (row->p[1] + row->north[0] +
+				       row->south[0] + row->below[0] +
+				       row->above[0]) +
+		       f.before * first_before;
+	row->next[last] =
+		f.own * row->p[last] +
+		f.neighbours * (row->p[last - 1] + row->north[last] +
+				row->south[last] + row->below[last] +
+				row->above[last]) +
+		f.before * last_before;
+}
+
+/* f: of the cells inside, f_end: of the two at the ends. */
+static void interior(const struct row *row, struct factors f,
+		     struct factors f_end)
+{
+	size_t last = row->nx - 1;
+
+	cells(row->next, row, 1, last, f);
+	ends(row, f_end, row->next[0], row->next[last]);
+}
+
+static void whole(const struct row *row, struct factors f,
+		  struct factors f_end)
+{
+	float first_before = row->next[0];
+	float last_before = row->next[row->nx - 1];
+
+	cells(row->next, row, 0, row->nx, f);
+	ends(row, f_end, first_before, last_before);
+}
+
+void plain_step(const struct plain_room *room, enum plain_form form,
+		int current)
+{
+	static const float zeros[1024] __attribute__((aligned(64)));
 	const uint32_t nx = room->nx, ny = room->ny, nz = room->nz;
 	const size_t plane = (size_t)nx * ny;
 	struct factors f[7];
@@ -59,16 +101,24 @@ void plain_step(const struct plain_room *room, int current)
 	make_factors(room, f);
 	for (z = 0; z < nz; z++) {
 		for (y = 0; y < ny; y++) {
-			const float *p = room->field[current] + z * plane +
-					 (size_t)y * nx;
-			float *next = room->field[!current] + z * plane +
-				      (size_t)y * nx;
+			size_t at = z * plane + (size_t)y * nx;
+			const float *p = room->field[current] + at;
 			int k = 6 - (y == 0) - (y == ny - 1) - (z == 0) -
 				(z == nz - 1);
+			struct row row = {
+				.next = room->field[!current] + at,
+				.p = p,
+				.north = y ? p - nx : zeros,
+				.south = y < ny - 1 ? p + nx : zeros,
+				.below = z ? p - plane : zeros,
+				.above = z < nz - 1 ? p + plane : zeros,
+				.nx = nx,
+			};
 
-			row(next, p, y ? p - nx : zeros,
-			    y < ny - 1 ? p + nx : zeros, z ? p - plane : zeros,
-			    z < nz - 1 ? p + plane : zeros, nx, f[k], f[k - 1]);
+			if (form == PLAIN_WHOLE)
+				whole(&row, f[k], f[k - 1]);
+			else
+				interior(&row, f[k], f[k - 1]);
 		}
 	}
 }

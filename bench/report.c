@@ -3,34 +3,56 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bench.h"
+#include "report.h"
 
 #define ROWS_MAX 64
+#define COMMANDS_MAX 8
 
 static struct row rows[ROWS_MAX];
 static unsigned int count;
+static struct command_row commands[COMMANDS_MAX];
+static unsigned int command_count;
 
 void report_row(const struct row *r)
 {
 	if (count == ROWS_MAX)
 		bench_die("more rows than the report holds", 0);
 	rows[count++] = *r;
-	/* One line as it comes: the whole takes minutes. */
-	fprintf(stderr, "  %s: %.4g %s\n", r->name, series_median(&r->value),
-		r->unit);
+	/* A line as it comes: the whole takes a minute. */
+	if (r->value.n)
+		fprintf(stderr, "  %s: %.4g %s\n", r->name,
+			series_median(&r->value), r->unit);
+	else
+		fprintf(stderr, "  %s: not measured\n", r->name);
 }
 
-enum verdict { MET, MISSED, NO_TARGET, NOT_MEASURED };
+void report_absent(const char *name, double target, const char *why)
+{
+	struct row row = { .name = name, .unit = "", .target = target };
+
+	snprintf(row.note, sizeof(row.note), "%s", why);
+	report_row(&row);
+}
+
+void report_command(const struct command_row *r)
+{
+	if (command_count == COMMANDS_MAX)
+		bench_die("more commands than the report holds", 0);
+	commands[command_count++] = *r;
+}
+
+enum verdict { MET, MISSED, NO_TARGET, NOT_MEASURED, ABSENT };
 
 static enum verdict judge(const struct row *r)
 {
+	double figure = r->target_is_value ? series_median(&r->value) :
+					     r->ratio;
+
 	if (!r->value.n)
-		return NOT_MEASURED;
+		return r->target == 0.0 ? ABSENT : NOT_MEASURED;
 	if (r->target == 0.0)
 		return NO_TARGET;
-	if (r->target_is_value)
-		return series_median(&r->value) <= r->target ? MET : MISSED;
-	return r->ratio <= r->target ? MET : MISSED;
+	return figure <= r->target ? MET : MISSED;
 }
 
 static const char *const verdict_text[] = {
@@ -38,48 +60,133 @@ static const char *const verdict_text[] = {
 	[MISSED] = "MISSED",
 	[NO_TARGET] = "",
 	[NOT_MEASURED] = "NOT MEASURED",
+	[ABSENT] = "not measured",
 };
 
-int report_print(void)
+static void print_number(char *text, size_t size, double value)
 {
-	int missed = 0;
-	unsigned int i;
+	const char *format = value >= 1000.0 || value <= -1000.0 ? "%.0f" :
+								   "%.4g";
 
-	printf("\n%-38s %10s %-8s %-19s %-34s %6s %8s\n", "figure", "median",
-	       "unit", "spread", "limit, in the same run", "ratio", "target");
+	snprintf(text, size, format, value);
+}
+
+static void print_row(FILE *f, const struct row *r)
+{
+	char median[16] = "-", low[16], high[16], spread[40] = "";
+	char limit[80] = "", ratio[16] = "", target[24] = "";
+
+	if (r->value.n) {
+		print_number(median, sizeof(median), series_median(&r->value));
+		print_number(low, sizeof(low), series_at(&r->value, 0));
+		print_number(high, sizeof(high), series_at(&r->value, 1000));
+		if (r->value.n > 1)
+			snprintf(spread, sizeof(spread), "%s to %s", low, high);
+	}
+	if (r->limit_name && r->limit.n) {
+		print_number(low, sizeof(low), series_median(&r->limit));
+		snprintf(limit, sizeof(limit), "%s %s", low, r->limit_name);
+	}
+	if (r->ratio != 0.0)
+		snprintf(ratio, sizeof(ratio), "%.2f", r->ratio);
+	if (r->target != 0.0) {
+		print_number(low, sizeof(low), r->target);
+		snprintf(target, sizeof(target), "<= %s%s", low,
+			 r->target_is_value ? "" : "x");
+	}
+	fprintf(f, "%-40s %8s %-7s %-18s %-33s %6s %8s %s\n", r->name, median,
+		r->unit, spread, limit, ratio, target, verdict_text[judge(r)]);
+}
+
+static void print_note(FILE *f, const char *note)
+{
+	while (*note) {
+		size_t n = strcspn(note, "\n");
+
+		fprintf(f, "    %.*s\n", (int)n, note);
+		note += n + (note[n] == '\n');
+	}
+}
+
+int report_print(FILE *f, const char *machine)
+{
+	unsigned int i, missed = 0, targets = 0;
+
+	fprintf(f, "\n%s\n\n", machine);
+	fprintf(f, "%-40s %8s %-7s %-18s %-33s %6s %8s\n", "figure", "median",
+		"unit", "lowest to highest", "limit or peer, in the same run",
+		"ratio", "target");
 	for (i = 0; i < count; i++) {
-		const struct row *r = &rows[i];
-		enum verdict v = judge(r);
-		char spread[32] = "", limit[64] = "", ratio[16] = "",
-		     target[16] = "";
+		enum verdict v = judge(&rows[i]);
 
-		snprintf(spread, sizeof(spread), "%.4g to %.4g",
-			 series_low(&r->value), series_high(&r->value));
-		if (r->limit_name)
-			snprintf(limit, sizeof(limit), "%.4g %s",
-				 series_median(&r->limit), r->limit_name);
-		if (r->ratio != 0.0)
-			snprintf(ratio, sizeof(ratio), "%.3f", r->ratio);
-		if (r->target != 0.0)
-			snprintf(target, sizeof(target), "%.4g", r->target);
-		printf("%-38s %10.4g %-8s %-19s %-34s %6s %8s %s\n", r->name,
-		       series_median(&r->value), r->unit, spread, limit, ratio,
-		       target, verdict_text[v]);
-		if (r->note[0])
-			printf("    %s\n", r->note);
+		print_row(f, &rows[i]);
+		print_note(f, rows[i].note);
+		targets += rows[i].target != 0.0;
 		missed += v == MISSED || v == NOT_MEASURED;
 	}
-	printf("\n%d target(s) missed\n", missed);
-	return missed;
+	if (command_count)
+		fprintf(f, "\n%-40s %10s %14s %8s %8s\n", "command, ns", "issued",
+			"completed p50", "p99", "p99.9");
+	for (i = 0; i < command_count; i++)
+		fprintf(f, "%-40s %10.0f %14.0f %8.0f %8.0f\n",
+			commands[i].name, series_median(&commands[i].issued),
+			series_median(&commands[i].p50),
+			series_median(&commands[i].p99),
+			series_median(&commands[i].p999));
+	fprintf(f, "\n%u target(s), %u met, %u missed\n", targets,
+		targets - missed, missed);
+	for (i = 0; i < count; i++)
+		if (judge(&rows[i]) == MISSED || judge(&rows[i]) == NOT_MEASURED)
+			fprintf(f, "missed: %s\n", rows[i].name);
+	return (int)missed;
+}
+
+static void json_string(FILE *f, const char *s)
+{
+	putc('"', f);
+	for (; *s; s++) {
+		if (*s == '\n')
+			fputs("\\n", f);
+		else if (*s == '"' || *s == '\\')
+			fprintf(f, "\\%c", *s);
+		else if ((unsigned char)*s >= ' ')
+			putc(*s, f);
+	}
+	putc('"', f);
 }
 
 static void json_series(FILE *f, const char *name, const struct series *s)
 {
-	fprintf(f, "\"%s\": {\"median\": %.9g, \"low\": %.9g, \"high\": %.9g, \"runs\": %u}",
-		name, series_median(s), series_low(s), series_high(s), s->n);
+	fprintf(f, ", \"%s\": {\"median\": %.9g, \"lowest\": %.9g, \"highest\": %.9g, \"runs\": %u}",
+		name, series_median(s), series_at(s, 0), series_at(s, 1000),
+		s->n);
 }
 
-int report_json(const char *path)
+static void json_row(FILE *f, const struct row *r)
+{
+	fputs("  {\"name\": ", f);
+	json_string(f, r->name);
+	fputs(", \"unit\": ", f);
+	json_string(f, r->unit);
+	json_series(f, "value", &r->value);
+	if (r->limit_name) {
+		fputs(", \"limit_name\": ", f);
+		json_string(f, r->limit_name);
+		json_series(f, "limit", &r->limit);
+	}
+	if (r->ratio != 0.0)
+		fprintf(f, ", \"ratio\": %.6g", r->ratio);
+	if (r->target != 0.0)
+		fprintf(f, ", \"target\": %.6g, \"target_of\": \"%s\"",
+			r->target, r->target_is_value ? "value" : "ratio");
+	fputs(", \"verdict\": ", f);
+	json_string(f, verdict_text[judge(r)]);
+	fputs(", \"note\": ", f);
+	json_string(f, r->note);
+	fputs("}", f);
+}
+
+int report_json(const char *path, const char *machine)
 {
 	FILE *f = strcmp(path, "-") ? fopen(path, "we") : stdout;
 	unsigned int i;
@@ -87,23 +194,25 @@ int report_json(const char *path)
 
 	if (!f)
 		return -1;
-	fprintf(f, "{\"version\": \"%s\", \"rows\": [\n", pinring_version());
+	fputs("{\"machine\": ", f);
+	json_string(f, machine);
+	fputs(", \"rows\": [\n", f);
 	for (i = 0; i < count; i++) {
-		const struct row *r = &rows[i];
-
-		fprintf(f, "  {\"name\": \"%s\", \"unit\": \"%s\", ", r->name,
-			r->unit);
-		json_series(f, "value", &r->value);
-		if (r->limit_name) {
-			fprintf(f, ", \"limit_name\": \"%s\", ", r->limit_name);
-			json_series(f, "limit", &r->limit);
-		}
-		fprintf(f, ", \"ratio\": %.6g, \"target\": %.6g, \"verdict\": \"%s\", \"note\": \"%s\"}%s\n",
-			r->ratio, r->target, verdict_text[judge(r)], r->note,
-			i + 1 < count ? "," : "");
+		json_row(f, &rows[i]);
+		fputs(i + 1 < count ? ",\n" : "\n", f);
 	}
-	fprintf(f, "]}\n");
-	rc = ferror(f) ? -1 : 0;
+	fputs("], \"commands\": [\n", f);
+	for (i = 0; i < command_count; i++) {
+		fputs("  {\"name\": ", f);
+		json_string(f, commands[i].name);
+		json_series(f, "issued_ns", &commands[i].issued);
+		json_series(f, "completed_p50_ns", &commands[i].p50);
+		json_series(f, "completed_p99_ns", &commands[i].p99);
+		json_series(f, "completed_p999_ns", &commands[i].p999);
+		fputs(i + 1 < command_count ? "},\n" : "}\n", f);
+	}
+	fputs("]}\n", f);
+	rc = fflush(f) || ferror(f) ? -1 : 0;
 	if (f != stdout && fclose(f))
 		rc = -1;
 	return rc;

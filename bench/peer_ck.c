@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: MIT
+/* peer_ck.c - Concurrency Kit's ck_ring, where Debian's libck-dev is there. */
+#include "flow.h"
+
+#if __has_include(<ck_ring.h>)
+#include <ck_ring.h>
+
+struct ck {
+	ck_ring_t ring PINRING_ALIGNED(128);
+	unsigned char buffer[] PINRING_ALIGNED(128);
+};
+
+CK_RING_PROTOTYPE(line, flow_line)
+
+static void *ck_open(void *memory, bool line)
+{
+	struct ck *q = memory;
+
+	(void)line;
+	ck_ring_init(&q->ring, FLOW_CAPACITY);
+	return q;
+}
+
+static void ck_close(void *queue)
+{
+	(void)queue;
+}
+
+/* It refuses no item but by being full; 0 is as good a pointer as any. */
+PINRING_FN bool push(void *queue, uint64_t item)
+{
+	struct ck *q = queue;
+
+	return ck_ring_enqueue_spsc(&q->ring, (ck_ring_buffer_t *)q->buffer,
+				    (void *)(uintptr_t)item);
+}
+
+PINRING_FN bool pop(void *queue, uint64_t *item)
+{
+	struct ck *q = queue;
+	void *pointer;
+
+	if (!ck_ring_dequeue_spsc(&q->ring, (ck_ring_buffer_t *)q->buffer,
+				  &pointer))
+		return false;
+	*item = (uintptr_t)pointer;
+	return true;
+}
+
+PINRING_FN bool push_line(void *queue, const struct flow_line *item)
+{
+	struct ck *q = queue;
+
+	return CK_RING_ENQUEUE_SPSC(line, &q->ring,
+				    (struct flow_line *)q->buffer,
+				    (struct flow_line *)item);
+}
+
+PINRING_FN bool pop_line(void *queue, struct flow_line *item)
+{
+	struct ck *q = queue;
+
+	return CK_RING_DEQUEUE_SPSC(line, &q->ring,
+				    (struct flow_line *)q->buffer, item);
+}
+
+static void produce_8(void *queue, uint64_t items)
+{
+	flow_produce(queue, items, push);
+}
+
+static bool consume_8(void *queue, uint64_t items)
+{
+	return flow_consume(queue, items, pop);
+}
+
+static void produce_64(void *queue, uint64_t items)
+{
+	flow_produce_line(queue, items, push_line);
+}
+
+static bool consume_64(void *queue, uint64_t items)
+{
+	return flow_consume_line(queue, items, pop_line);
+}
+
+static void send(void *queue, uint64_t item)
+{
+	flow_send(queue, item, push);
+}
+
+static uint64_t receive(void *queue)
+{
+	return flow_receive(queue, pop);
+}
+
+static bool alone(void *queue, uint64_t items)
+{
+	return flow_alone(queue, items, push, pop);
+}
+
+const struct flow_queue *flow_ck(void)
+{
+	static const struct flow_queue ck = {
+		.name = "ck_ring",
+		.bytes = { sizeof(struct ck) + FLOW_CAPACITY * 8,
+			   sizeof(struct ck) + FLOW_CAPACITY * 64 },
+		.open = ck_open,
+		.close = ck_close,
+		.produce = { [FLOW_8] = produce_8, [FLOW_64] = produce_64 },
+		.consume = { [FLOW_8] = consume_8, [FLOW_64] = consume_64 },
+		.send = send,
+		.receive = receive,
+		.alone = alone,
+	};
+
+	return &ck;
+}
+
+#else
+
+const struct flow_queue *flow_ck(void)
+{
+	return NULL;
+}
+
+#endif

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/* report.h - figures beside their limits, for people and as JSON. */
+#ifndef PINRING_BENCH_REPORT_H
+#define PINRING_BENCH_REPORT_H
+
+#include <stdio.h>
+
+#include "measure.h"
+
+struct row {
+	const char *name;
+	const char *unit;
+	struct series value;
+	const char *limit_name; /* NULL: no limit measured */
+	struct series limit;
+	double ratio; /* value to limit, as the target means it; 0: none */
+	double target; /* the ratio, or the value, is to be at most this; 0: none */
+	bool target_is_value;
+	char note[400]; /* lines */
+};
+
+/* The row is copied; the memory of its names must stay. */
+void report_row(const struct row *row);
+
+/*
+ * A row that has no figure, and why, in words. With a target that counts as
+ * missed.
+ */
+void report_absent(const char *name, double target, const char *why);
+
+/* One command: until submit returned, and until its completion was there. */
+struct command_row {
+	const char *name;
+	struct series issued, p50, p99, p999; /* ns */
+};
+
+void report_command(const struct command_row *row);
+
+int report_print(FILE *f, const char *machine); /* how many targets were missed */
+int report_json(const char *path, const char *machine);
+
+#endif /* PINRING_BENCH_REPORT_H */
