@@ -72,6 +72,8 @@ enum pinring_object_type {
 	PINRING_OBJECT_CONTROL = 5, /* struct pinring_control_block */
 	PINRING_OBJECT_TELEMETRY = 6, /* struct pinring_telemetry */
 	PINRING_OBJECT_WAVE = 7, /* struct pinring_wave_state and fields */
+	PINRING_OBJECT_BYTE_RING = 8, /* struct pinring_bytes_header, records */
+	PINRING_OBJECT_MPMC = 9, /* struct pinring_mpmc_header, parties, slots */
 };
 
 struct pinring_region_header {
