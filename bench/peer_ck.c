@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* peer_ck.c - Concurrency Kit's ck_ring, where Debian's libck-dev is there. */
+#include "crowd.h"
 #include "flow.h"
 
 #if __has_include(<ck_ring.h>)
@@ -117,9 +118,56 @@ const struct flow_queue *flow_ck(void)
 	return &ck;
 }
 
+/* ------------------------------------------------------------ of many sides */
+static void *many_open(void *memory, struct pinring_region *region)
+{
+	(void)region;
+	return ck_open(memory, false);
+}
+
+PINRING_FN bool many_push(void *queue, uint64_t item)
+{
+	struct ck *q = queue;
+
+	return ck_ring_enqueue_mpmc(&q->ring, (ck_ring_buffer_t *)q->buffer,
+				    (void *)(uintptr_t)item);
+}
+
+PINRING_FN bool many_pop(void *queue, uint64_t *item)
+{
+	struct ck *q = queue;
+	void *pointer;
+
+	if (!ck_ring_dequeue_mpmc(&q->ring, (ck_ring_buffer_t *)q->buffer,
+				  &pointer))
+		return false;
+	*item = (uintptr_t)pointer;
+	return true;
+}
+
+CROWD_LOOPS(many)
+
+const struct crowd_queue *crowd_ck(void)
+{
+	static struct crowd_queue many = {
+		.name = "ck_ring MPMC",
+		.bytes = sizeof(struct ck) + CROWD_CAPACITY * 8,
+		.open = many_open,
+		.close = ck_close,
+	};
+
+	many_loops(&many);
+	return &many;
+}
+
 #else
 
 const struct flow_queue *flow_ck(void)
+{
+	return NULL;
+}
+
+const struct crowd_queue *crowd_ck(void)
 {
 	return NULL;
 }

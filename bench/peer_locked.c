@@ -3,6 +3,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "crowd.h"
 #include "flow.h"
 
 struct locked {
@@ -179,4 +180,48 @@ const struct flow_queue *flow_locked(void)
 	};
 
 	return &locked;
+}
+
+/* --------------------------------------------------- of many sides, the same */
+static void *many_open(void *memory, struct pinring_region *region)
+{
+	(void)region;
+	return locked_open(memory, false);
+}
+
+PINRING_FN bool many_push(void *queue, uint64_t item)
+{
+	return push(queue, item);
+}
+
+PINRING_FN bool many_pop(void *queue, uint64_t *item)
+{
+	return pop(queue, item);
+}
+
+PINRING_FN uint64_t many_push_n(void *queue, const uint64_t *items, uint64_t n)
+{
+	return push_n(queue, items, n);
+}
+
+PINRING_FN uint64_t many_pop_n(void *queue, uint64_t *items, uint64_t n)
+{
+	return pop_n(queue, items, n);
+}
+
+CROWD_LOOPS(many)
+CROWD_BATCHES(many)
+
+const struct crowd_queue *crowd_locked(void)
+{
+	static struct crowd_queue many = {
+		.name = "mutex and array",
+		.bytes = sizeof(struct locked) + CROWD_CAPACITY * 8,
+		.open = many_open,
+		.close = locked_close,
+	};
+
+	many_loops(&many);
+	many_batches(&many);
+	return &many;
 }

@@ -52,6 +52,8 @@ static enum verdict judge(const struct row *r)
 		return r->target == 0.0 ? ABSENT : NOT_MEASURED;
 	if (r->target == 0.0)
 		return NO_TARGET;
+	if (r->target_is_floor)
+		return figure >= r->target ? MET : MISSED;
 	return figure <= r->target ? MET : MISSED;
 }
 
@@ -91,7 +93,8 @@ static void print_row(FILE *f, const struct row *r)
 		snprintf(ratio, sizeof(ratio), "%.2f", r->ratio);
 	if (r->target != 0.0) {
 		print_number(low, sizeof(low), r->target);
-		snprintf(target, sizeof(target), "<= %s%s", low,
+		snprintf(target, sizeof(target), "%s %s%s",
+			 r->target_is_floor ? ">=" : "<=", low,
 			 r->target_is_value ? "" : "x");
 	}
 	fprintf(f, "%-40s %8s %-7s %-18s %-33s %6s %8s %s\n", r->name, median,
@@ -177,8 +180,9 @@ static void json_row(FILE *f, const struct row *r)
 	if (r->ratio != 0.0)
 		fprintf(f, ", \"ratio\": %.6g", r->ratio);
 	if (r->target != 0.0)
-		fprintf(f, ", \"target\": %.6g, \"target_of\": \"%s\"",
-			r->target, r->target_is_value ? "value" : "ratio");
+		fprintf(f, ", \"target\": %.6g, \"target_of\": \"%s\", \"target_is\": \"%s\"",
+			r->target, r->target_is_value ? "value" : "ratio",
+			r->target_is_floor ? "at least" : "at most");
 	fputs(", \"verdict\": ", f);
 	json_string(f, verdict_text[judge(r)]);
 	fputs(", \"note\": ", f);

@@ -16,7 +16,8 @@ struct row {
 	double ratio; /* value to limit, as the target means it; 0: none */
 	double target; /* the ratio, or the value, is to be at most this; 0: none */
 	bool target_is_value;
-	char note[400]; /* lines */
+	bool target_is_floor; /* at least this, that is */
+	char note[1000]; /* lines */
 };
 
 /* The row is copied; the memory of its names must stay. */
