@@ -30,9 +30,15 @@ HAVE_SNDFILE := $(call have,sndfile)
 HAVE_SAMPLERATE := $(call have,samplerate)
 HAVE_PNG := $(call have,libpng)
 HAVE_CXX := $(shell command -v $(CXX) >/dev/null 2>&1 && echo 1)
-# Peers of the benchmarks: headers only, which the sources look for themselves.
+# Peers of the benchmarks. Most are headers only, which the sources look for
+# themselves; the two to link are told to them.
 HAVE_CK := $(wildcard /usr/include/ck_ring.h)
-HAVE_BOOST := $(if $(HAVE_CXX),$(wildcard /usr/include/boost/lockfree/spsc_queue.hpp))
+HAVE_DPDK := $(call have,libdpdk)
+HAVE_BOOST := $(if $(HAVE_CXX),$(wildcard /usr/include/boost/lockfree/queue.hpp))
+HAVE_TBB := $(if $(HAVE_CXX),$(call have,tbb))
+HAVE_CAMEL := $(if $(HAVE_CXX),$(wildcard /usr/include/concurrentqueue/concurrentqueue.h))
+HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/readerwriterqueue.h))
+HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
 building := $(filter-out clean help demo check bench deps-%,$(or $(MAKECMDGOALS),all))
@@ -44,7 +50,12 @@ $(call missing,HAVE_SNDFILE,sound files in `pinring run room`,libsndfile1-dev)
 $(call missing,HAVE_SAMPLERATE,resampling in `pinring run room`,libsamplerate0-dev)
 $(call missing,HAVE_PNG,pictures in `pinring run room`,libpng-dev)
 $(if $(BENCHING),$(call missing,HAVE_CK,ck_ring to compare with,libck-dev))
+$(if $(BENCHING),$(call missing,HAVE_DPDK,DPDK's rte_ring to compare with,libdpdk-dev))
 $(if $(BENCHING),$(call missing,HAVE_BOOST,boost lockfree to compare with,g++ libboost-dev))
+$(if $(BENCHING),$(call missing,HAVE_TBB,TBB's queue to compare with,g++ libtbb-dev))
+$(if $(BENCHING),$(call missing,HAVE_CAMEL,moodycamel's ConcurrentQueue to compare with,g++ libconcurrentqueue-dev))
+$(if $(BENCHING),$(call missing,HAVE_CAMEL_SPSC,moodycamel's ReaderWriterQueue to compare with,g++ libreaderwriterqueue-dev))
+$(if $(BENCHING),$(call missing,HAVE_ATOMIC_QUEUE,atomic_queue to compare with,g++ libatomic-queue-dev))
 endif
 endif
 
@@ -77,7 +88,8 @@ isas := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 # Anything that changes these rebuilds everything.
 stamp_text := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_CPPFLAGS) \
 	$(LOOP_CFLAGS) $(isa_v3) $(isa_v4) \
-	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CXX) $(HAVE_CK) $(HAVE_BOOST)
+	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) \
+	$(HAVE_BOOST) $(HAVE_TBB) $(HAVE_CAMEL) $(HAVE_CAMEL_SPSC) $(HAVE_ATOMIC_QUEUE)
 STAMP := $(BUILD)/.flags
 ifneq ($(building),)
 $(shell mkdir -p $(BUILD) && echo '$(subst ','\'',$(stamp_text))' | cmp -s - $(STAMP) || \
@@ -177,22 +189,33 @@ $(BUILD)/examples/%: examples/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $< $(LDFLAGS_ALL) $(LIB_A) $(LIB_LIBS) -o $@
 
 # The wave kernel's limit is a plain loop for this very machine: native, and
-# free to fuse multiply and add, which the executors may not.
-BENCH_CFLAGS := -O3 -march=native
+# free to fuse multiply and add, which the executors may not. And no peer runs
+# with its assertions.
+BENCH_CFLAGS := -O3 -march=native -DNDEBUG
+ifneq ($(HAVE_DPDK),)
+# Only where its headers are: the rest of its flags is about another machine.
+$(BUILD)/bench/peer_dpdk.o: EXTRA_CFLAGS = -DHAVE_DPDK \
+	$(patsubst -I%,-isystem %,$(filter -I%,$(shell $(PKG_CONFIG) --cflags libdpdk)))
+BENCH_LIBS += -lrte_ring
+endif
+ifneq ($(HAVE_TBB),)
+$(BUILD)/bench/peer_tbb.o: EXTRA_CFLAGS = -DHAVE_TBB
+BENCH_LIBS += -ltbb
+endif
 $(BUILD)/bench/%.o: bench/%.c $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(BENCH_CFLAGS) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(BENCH_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
 c_only := -std=gnu11 -Wstrict-prototypes -Wmissing-prototypes
 $(BUILD)/bench/%.o: bench/%.cc $(STAMP) | $(staged)
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) -std=gnu++17 $(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) $(BENCH_CFLAGS) -c $< -o $@
+	$(Q)$(CXX) -std=gnu++17 $(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) $(BENCH_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
 $(BENCH): $(bench_obj) $(LIB_A)
 	$(say) LD $@
-	$(Q)$(if $(HAVE_CXX),$(CXX),$(CC)) $(LDFLAGS_ALL) $(bench_obj) $(LIB_A) $(LIB_LIBS) -o $@
+	$(Q)$(if $(HAVE_CXX),$(CXX),$(CC)) $(LDFLAGS_ALL) $(bench_obj) $(LIB_A) $(BENCH_LIBS) $(LIB_LIBS) -o $@
 
 %.d: ;
 -include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests:=.d) $(bench_obj:.o=.d)
@@ -219,7 +242,7 @@ demo: deps-demo
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
 sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
-concurrent := $(filter ring_spsc ring_device doorbell region wave executor_%,$(c_tests))
+concurrent := $(filter ring_spsc ring_bytes ring_device doorbell region wave executor_%,$(c_tests))
 
 check: deps-check
 	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 all

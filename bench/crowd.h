@@ -29,8 +29,7 @@ struct pinring_region;
 struct crowd {
 	uint32_t ready PINRING_ALIGNED(128); /* how many wait for the start */
 	uint32_t round PINRING_ALIGNED(128); /* the one that may start, from 1 */
-	bool stop; /* time is up: send no more */
-	uint32_t producing PINRING_ALIGNED(128); /* producers not done */
+	bool stop; /* time is up */
 };
 
 /* One thread. */
@@ -41,6 +40,7 @@ struct crowd_member {
 	uint64_t sent; /* in all rounds, as are these: */
 	uint64_t got, sum; /* how many came, and the sum of their words */
 	bool disorder; /* an item came after a later one of its producer */
+	bool drains; /* consumes after the stop, what the others left */
 } PINRING_ALIGNED(128);
 
 enum crowd_side { CROWD_PRODUCES = 1, CROWD_CONSUMES = 2 };
@@ -52,6 +52,7 @@ struct crowd_queue {
 	const char *name;
 	bool ours;
 	bool unbounded; /* grows instead of being full, from the heap */
+	bool reorders; /* even the items of one producer */
 	uint32_t max_producers, max_consumers;
 	size_t bytes; /* of zeroed memory aligned to a page, for open */
 	/* Holds CROWD_CAPACITY items of 8 bytes, or one less. */
@@ -77,6 +78,14 @@ const struct crowd_queue *crowd_locked(void);
 const struct crowd_queue *crowd_vyukov(void);
 /* NULL, or no symbol at all, where the package is missing. */
 const struct crowd_queue *crowd_ck(void);
+const struct crowd_queue *crowd_dpdk_mt(void);
+const struct crowd_queue *crowd_dpdk_hts(void);
+const struct crowd_queue *crowd_dpdk_rts(void);
+const struct crowd_queue *crowd_boost(void) __attribute__((weak));
+const struct crowd_queue *crowd_tbb(void) __attribute__((weak));
+const struct crowd_queue *crowd_camel(void) __attribute__((weak));
+const struct crowd_queue *crowd_atomic_queue(void) __attribute__((weak));
+const struct crowd_queue *crowd_optimist(void) __attribute__((weak));
 
 #ifdef __cplusplus
 }
@@ -113,16 +122,16 @@ PINRING_FN bool crowd_stopped(const struct crowd_member *m)
 	return __atomic_load_n(&m->crowd->stop, __ATOMIC_RELAXED);
 }
 
-PINRING_FN bool crowd_all_sent(const struct crowd_member *m)
+/* More for a consumer to wait for. */
+PINRING_FN bool crowd_goes_on(const struct crowd_member *m)
 {
-	return !__atomic_load_n(&m->crowd->producing, __ATOMIC_ACQUIRE);
+	return !crowd_stopped(m) || m->drains;
 }
 
 PINRING_FN void crowd_sent(struct crowd_member *m, uint64_t items)
 {
 	m->sent += items;
 	m->next += items;
-	__atomic_sub_fetch(&m->crowd->producing, 1, __ATOMIC_RELEASE);
 }
 
 /* What a consumer knows of the items so far. */
@@ -178,22 +187,18 @@ PINRING_FN void crowd_produce(void *handle, struct crowd_member *m,
 PINRING_FN void crowd_consume(void *handle, struct crowd_member *m,
 			      crowd_pop pop)
 {
-	struct crowd_seen seen = { 0 };
+	struct crowd_seen seen = { { 0 }, 0, 0, false };
 	unsigned int polls = 0;
 	uint64_t item = 0;
-	bool last = false;
 
-	while (seen.got < m->most) {
+	while (seen.got < m->most && crowd_goes_on(m)) {
 		if (pop(handle, &item)) {
 			crowd_take(&seen, item);
 			polls = 0;
-		} else if (last) {
+		} else if (crowd_stopped(m)) {
 			break;
 		} else {
-			/* Once more after the last push: then it is empty. */
-			last = crowd_all_sent(m);
-			if (!last)
-				crowd_wait(&polls);
+			crowd_wait(&polls);
 		}
 	}
 	crowd_account(m, &seen);
@@ -225,24 +230,20 @@ PINRING_FN void crowd_produce_n(void *handle, struct crowd_member *m,
 PINRING_FN void crowd_consume_n(void *handle, struct crowd_member *m,
 				crowd_pop_n pop)
 {
-	struct crowd_seen seen = { 0 };
+	struct crowd_seen seen = { { 0 }, 0, 0, false };
 	uint64_t batch[CROWD_BATCH], k, got;
 	unsigned int polls = 0;
-	bool last = false;
 
-	while (seen.got < m->most) {
+	while (seen.got < m->most && crowd_goes_on(m)) {
 		got = pop(handle, batch, CROWD_BATCH);
 		for (k = 0; k < got; k++)
 			crowd_take(&seen, batch[k]);
-		if (got) {
+		if (got)
 			polls = 0;
-		} else if (last) {
+		else if (crowd_stopped(m))
 			break;
-		} else {
-			last = crowd_all_sent(m);
-			if (!last)
-				crowd_wait(&polls);
-		}
+		else
+			crowd_wait(&polls);
 	}
 	crowd_account(m, &seen);
 }
@@ -251,7 +252,7 @@ PINRING_FN void crowd_consume_n(void *handle, struct crowd_member *m,
 PINRING_FN void crowd_pair(void *handle, struct crowd_member *m,
 			   crowd_push push, crowd_pop pop)
 {
-	struct crowd_seen seen = { 0 };
+	struct crowd_seen seen = { { 0 }, 0, 0, false };
 	uint64_t i, item = 0;
 
 	for (i = 0; i < m->most && !crowd_stopped(m); i++) {

@@ -57,7 +57,11 @@ extern "C" {
 const struct flow_queue *flow_locked(void);
 /* NULL, or no symbol at all, where the package is missing. */
 const struct flow_queue *flow_ck(void);
+const struct flow_queue *flow_dpdk(void);
 const struct flow_queue *flow_boost(void) __attribute__((weak));
+const struct flow_queue *flow_camel(void) __attribute__((weak));
+const struct flow_queue *flow_atomic_queue(void) __attribute__((weak));
+const struct flow_queue *flow_optimist(void) __attribute__((weak));
 
 #ifdef __cplusplus
 }
