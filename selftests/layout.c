@@ -69,6 +69,35 @@ static const struct field_case doorbell_lines[] = {
 	AT(pinring_doorbell_lines, waiter_reserved, 136, 120),
 };
 
+static const struct field_case party[] = {
+	AT(pinring_party, owner, 0, 8),
+	AT(pinring_party, born, 8, 8),
+	AT(pinring_party, space, 16, 8),
+	AT(pinring_party, intent, 24, 8),
+	AT(pinring_party, refused, 32, 8),
+	AT(pinring_party, reserved, 40, 88),
+};
+
+static const struct field_case mpmc_header[] = {
+	AT(pinring_mpmc_header, magic, 0, 8),
+	AT(pinring_mpmc_header, capacity, 8, 8),
+	AT(pinring_mpmc_header, slot_bytes, 16, 8),
+	AT(pinring_mpmc_header, stride, 24, 8),
+	AT(pinring_mpmc_header, parties, 32, 8),
+	AT(pinring_mpmc_header, parties_offset, 40, 8),
+	AT(pinring_mpmc_header, slots_offset, 48, 8),
+	AT(pinring_mpmc_header, reserved, 56, 64),
+	AT(pinring_mpmc_header, seal, 120, 8),
+	AT(pinring_mpmc_header, tail, 128, 8),
+	AT(pinring_mpmc_header, tail_reserved, 136, 120),
+	AT(pinring_mpmc_header, head, 256, 8),
+	AT(pinring_mpmc_header, head_reserved, 264, 120),
+	AT(pinring_mpmc_header, closed, 384, 8),
+	AT(pinring_mpmc_header, voided, 392, 8),
+	AT(pinring_mpmc_header, lost, 400, 8),
+	AT(pinring_mpmc_header, rare_reserved, 408, 104),
+};
+
 static const struct field_case spsc_header[] = {
 	AT(pinring_spsc_header, magic, 0, 8),
 	AT(pinring_spsc_header, capacity, 8, 8),
@@ -82,6 +111,20 @@ static const struct field_case spsc_header[] = {
 	AT(pinring_spsc_header, head, 256, 8),
 	AT(pinring_spsc_header, consumer_closed, 264, 8),
 	AT(pinring_spsc_header, consumer_reserved, 272, 112),
+};
+
+static const struct field_case bytes_header[] = {
+	AT(pinring_bytes_header, magic, 0, 8),
+	AT(pinring_bytes_header, capacity, 8, 8),
+	AT(pinring_bytes_header, records_offset, 16, 8),
+	AT(pinring_bytes_header, reserved, 24, 96),
+	AT(pinring_bytes_header, seal, 120, 8),
+	AT(pinring_bytes_header, tail, 128, 8),
+	AT(pinring_bytes_header, producer_closed, 136, 8),
+	AT(pinring_bytes_header, producer_reserved, 144, 112),
+	AT(pinring_bytes_header, head, 256, 8),
+	AT(pinring_bytes_header, consumer_closed, 264, 8),
+	AT(pinring_bytes_header, consumer_reserved, 272, 112),
 };
 
 static const struct field_case device_slot[] = {
@@ -161,6 +204,9 @@ static const struct struct_case structs[] = {
 	STRUCT(object, 128, 128),
 	STRUCT(doorbell_lines, 256, 128),
 	STRUCT(spsc_header, 384, 128),
+	STRUCT(party, 128, 128),
+	STRUCT(mpmc_header, 512, 128),
+	STRUCT(bytes_header, 384, 128),
 	STRUCT(device_slot, 64, 64),
 	STRUCT(device_ring_header, 256, 128),
 	STRUCT(message_header, 64, 64),
@@ -233,6 +279,27 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "SPSC: consumer, slots",
 		  offsetof(struct pinring_spsc_header, head),
 		  sizeof(struct pinring_spsc_header) },
+		{ "byte ring: creator, producer",
+		  offsetof(struct pinring_bytes_header, magic),
+		  offsetof(struct pinring_bytes_header, tail) },
+		{ "byte ring: producer, consumer",
+		  offsetof(struct pinring_bytes_header, tail),
+		  offsetof(struct pinring_bytes_header, head) },
+		{ "byte ring: consumer, records",
+		  offsetof(struct pinring_bytes_header, head),
+		  sizeof(struct pinring_bytes_header) },
+		{ "MPMC: creator, producers",
+		  offsetof(struct pinring_mpmc_header, magic),
+		  offsetof(struct pinring_mpmc_header, tail) },
+		{ "MPMC: producers, consumers",
+		  offsetof(struct pinring_mpmc_header, tail),
+		  offsetof(struct pinring_mpmc_header, head) },
+		{ "MPMC: consumers, any",
+		  offsetof(struct pinring_mpmc_header, head),
+		  offsetof(struct pinring_mpmc_header, closed) },
+		{ "MPMC: any, parties",
+		  offsetof(struct pinring_mpmc_header, closed),
+		  sizeof(struct pinring_mpmc_header) },
 		{ "device ring: creator, consumer",
 		  offsetof(struct pinring_device_ring_header, magic),
 		  offsetof(struct pinring_device_ring_header, head) },
@@ -272,6 +339,7 @@ TEST(the_magics_are_text_in_memory)
 	} magics[] = {
 		{ PINRING_REGION_MAGIC, "pinring" },
 		{ PINRING_SPSC_MAGIC, "pr.spsc" },
+		{ PINRING_BYTES_MAGIC, "pr.bytes" },
 		{ PINRING_DEVICE_RING_MAGIC, "pr.dring" },
 		{ PINRING_WAVE_MAGIC, "pr.wave" },
 	};
@@ -294,6 +362,8 @@ TEST(numbers_on_the_wire_never_change)
 		N(1, PINRING_ABI_VERSION), N(64, PINRING_LINE),
 		N(128, PINRING_SEPARATION),
 		N(0x35, PINRING_OBJECT_CLAIMED), N(0xca, PINRING_OBJECT_READY),
+		N(8, PINRING_RECORD_WORD_BYTES),
+		N(1ull << 63, PINRING_RECORD_SKIP),
 		N(8, PINRING_SLOT_WORDS), N(56, PINRING_WORD_BITS),
 		N(0xffffffffffffff, PINRING_WORD_MASK),
 		N(48, PINRING_COUNT_BITS), N(48, PINRING_OFFSET_BITS),
@@ -306,6 +376,11 @@ TEST(numbers_on_the_wire_never_change)
 		N(7, PINRING_OBJECT_WAVE),
 		N(8, PINRING_OBJECT_BYTE_RING),
 		N(9, PINRING_OBJECT_MPMC),
+		N(0, PINRING_SLOT_FREE), N(1, PINRING_SLOT_FULL),
+		N(2, PINRING_SLOT_VOID), N(2, PINRING_LAP_SHIFT),
+		N(16, PINRING_INTENT_BITS), N(256, PINRING_PARTIES_MAX),
+		N(0, PINRING_PARTY_NOBODY), N(1, PINRING_PARTY_PRODUCER),
+		N(2, PINRING_PARTY_CONSUMER), N(3, PINRING_PARTY_COMING),
 		N(0, PINRING_STATE_CREATED), N(1, PINRING_STATE_LAUNCHED),
 		N(2, PINRING_STATE_ACTIVE), N(3, PINRING_STATE_PAUSED),
 		N(4, PINRING_STATE_DRAINING), N(5, PINRING_STATE_TERMINATED),

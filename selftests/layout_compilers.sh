@@ -143,9 +143,12 @@ a longer object|s/__u32 reserved0;/__u64 reserved0;/
 a longer name in an object|s/PINRING_NAME_MAX 64/PINRING_NAME_MAX 72/
 one object more|s/PINRING_OBJECTS_MAX 62/PINRING_OBJECTS_MAX 63/
 a doorbell whose waiter is nearer|s/ringer_reserved\[15\]/ringer_reserved[7]/
-an SPSC ring whose sides share a line|s/producer_reserved\[14\]/producer_reserved[6]/
-a longer SPSC header|s/consumer_reserved\[14\]/consumer_reserved[15]/
-a device ring with its seal moved|s/__u64 reserved\[12\]/__u64 reserved[11]/
+an SPSC ring whose sides share a line|/struct pinring_spsc_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
+a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
+a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
+a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a device ring with its seal moved|/struct pinring_device_ring_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a slot of nine words|s/PINRING_SLOT_WORDS 8/PINRING_SLOT_WORDS 9/
 a wider message type|s/__u32 type; .* application's/__u64 type; \/*/
 a control block with a nearer executor|s/host_reserved\[6\]/host_reserved[5]/

@@ -90,6 +90,55 @@ static const struct layout_field spsc_header[] = {
 #undef R
 };
 
+static const struct layout_field bytes_header[] = {
+#define R(field, who) F(pinring_bytes_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(records_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(tail, "producer"),
+	R(producer_closed, "producer"),
+	R(producer_reserved, "nobody"),
+	R(head, "consumer"),
+	R(consumer_closed, "consumer"),
+	R(consumer_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field party[] = {
+#define R(field, who) F(pinring_party, field, who)
+	R(owner, "its side, or any, by cmpxchg"),
+	R(born, "its side"),
+	R(space, "its side"),
+	R(intent, "its side"),
+	R(refused, "its side"),
+	R(reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field mpmc_header[] = {
+#define R(field, who) F(pinring_mpmc_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(slot_bytes, "creator"),
+	R(stride, "creator"),
+	R(parties, "creator"),
+	R(parties_offset, "creator"),
+	R(slots_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(tail, "producers, by cmpxchg"),
+	R(tail_reserved, "nobody"),
+	R(head, "consumers, by cmpxchg"),
+	R(head_reserved, "nobody"),
+	R(closed, "any"),
+	R(voided, "any, by atomic add"),
+	R(lost, "any, by atomic add"),
+	R(rare_reserved, "nobody"),
+#undef R
+};
+
 static const struct layout_field device_slot[] = {
 	F(pinring_device_slot, word, "producer"),
 };
@@ -179,7 +228,8 @@ const struct layout_struct layout_structs[] = {
 	S(region_header),  S(object),	       S(doorbell_lines),
 	S(spsc_header),	   S(device_slot),     S(device_ring_header),
 	S(message_header), S(control_block),   S(telemetry),
-	S(wave_state),
+	S(wave_state),	   S(bytes_header),    S(party),
+	S(mpmc_header),
 };
 
 const size_t layout_count = sizeof(layout_structs) / sizeof(layout_structs[0]);

@@ -185,6 +185,138 @@ PINRING_ASSERT_OFFSET(struct pinring_spsc_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, tail, 128);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, head, 256);
 
+/* --------------------------------------------------------------- byte ring
+ *
+ * Positions are bytes and run freely over 64 bits; place = position & (capacity
+ * - 1). A record is a word and its payload, filled up to a multiple of 8: the
+ * word is the payload's length, or the skip mark where the rest of the array was
+ * too short for the record, which then begins at place 0.
+ */
+#define PINRING_RECORD_WORD_BYTES 8
+#define PINRING_RECORD_SKIP (1ull << 63)
+
+struct pinring_bytes_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* bytes, a power of two */
+	__u64 records_offset; /* from this header */
+	__u64 reserved[12];
+	__u64 seal;
+	/* producer writes */
+	__u64 tail; /* end of what is published */
+	__u64 producer_closed; /* 1: no more will come */
+	__u64 producer_reserved[14];
+	/* consumer writes */
+	__u64 head; /* end of what is given back */
+	__u64 consumer_closed; /* 1: nobody reads on */
+	__u64 consumer_reserved[14];
+} PINRING_ALIGNED(128);
+
+#define PINRING_BYTES_MAGIC 0x73657479622e7270ull /* "pr.bytes" */
+
+PINRING_ASSERT_SIZE(struct pinring_bytes_header, 384);
+PINRING_ASSERT_OFFSET(struct pinring_bytes_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_bytes_header, tail, 128);
+PINRING_ASSERT_OFFSET(struct pinring_bytes_header, head, 256);
+
+/* --------------------------------------------------------------- MPMC ring
+ *
+ *  0                 struct pinring_mpmc_header
+ *  parties_offset    struct pinring_party[parties], one for each side that has
+ *                    the ring open
+ *  slots_offset      capacity slots of stride bytes: a word, then the payload
+ *
+ * Tickets run freely over 63 bits; slot = ticket & (capacity - 1), lap = ticket
+ * / capacity. The slot's word alone says whose turn it is: lap << 2 | state. It
+ * has one writer at a time:
+ *
+ *  FREE   the producer that moved tail past this ticket, who makes it FULL or
+ *         VOID
+ *  FULL   the consumer that moved head past this ticket, who makes it FREE of
+ *  VOID   the next lap
+ *
+ * and where that writer is dead, whoever repairs the ring, by cmpxchg.
+ */
+enum pinring_slot_state {
+	PINRING_SLOT_FREE = 0, /* all zero: lap 0, free */
+	PINRING_SLOT_FULL = 1,
+	PINRING_SLOT_VOID = 2, /* aborted, or its producer died: nothing in it */
+};
+
+#define PINRING_LAP_SHIFT 2 /* of a slot's word: the state is below */
+
+/*
+ * Who works on the ring, and on what: written by that side alone, but for owner.
+ */
+struct pinring_party {
+	/*
+	 * pid << 32 | generation << 8 | enum pinring_party_role. Taken by
+	 * cmpxchg from NOBODY, with the next generation; given back with a
+	 * store by its owner, or by cmpxchg once the owner is dead and what it
+	 * held is settled.
+	 */
+	__u64 owner;
+	__u64 born; /* start time of the process, /proc/PID/stat field 22 */
+	__u64 space; /* inode of its pid namespace */
+	/*
+	 * The last run of tickets it tried for: the first one's lower 48 bits
+	 * << 16 | how many; 0: none. Stored before tail or head is moved, so
+	 * that whoever takes a ticket and dies has left word (as a robust
+	 * futex's list_op_pending, Documentation/locking/robust-futexes.rst).
+	 */
+	__u64 intent;
+	__u64 refused; /* times it found the ring full, or empty */
+	__u64 reserved[11];
+} PINRING_ALIGNED(128);
+
+#define PINRING_INTENT_BITS 16 /* of an intent: how many */
+#define PINRING_PARTIES_MAX 256
+
+enum pinring_party_role {
+	PINRING_PARTY_NOBODY = 0,
+	PINRING_PARTY_PRODUCER = 1,
+	PINRING_PARTY_CONSUMER = 2,
+	PINRING_PARTY_COMING = 3, /* filling in the words below owner */
+};
+
+PINRING_ASSERT_SIZE(struct pinring_party, 128);
+PINRING_ASSERT_OFFSET(struct pinring_party, intent, 24);
+
+struct pinring_mpmc_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* slots, a power of two */
+	__u64 slot_bytes; /* of payload, a multiple of 8 */
+	__u64 stride; /* from slot to slot */
+	__u64 parties; /* how many may have it open at a time */
+	__u64 parties_offset; /* from this header */
+	__u64 slots_offset;
+	__u64 reserved[8];
+	__u64 seal;
+	/*
+	 * Next ticket << 1. Producers: cmpxchg to n tickets more. Whoever closes
+	 * the ring sets bit 0, after which no such cmpxchg succeeds.
+	 */
+	__u64 tail;
+	__u64 tail_reserved[15];
+	/* next ticket << 1; consumers, likewise */
+	__u64 head;
+	__u64 head_reserved[15];
+	/* rarely written, by any side */
+	__u64 closed; /* stored as 1 once bit 0 of tail is set */
+	__u64 voided; /* tickets whose producer died with them; atomic add */
+	__u64 lost; /* messages whose consumer died with them; atomic add */
+	__u64 rare_reserved[13];
+} PINRING_ALIGNED(128);
+
+#define PINRING_MPMC_MAGIC 0x636d706d2e7270ull /* "pr.mpmc" */
+
+PINRING_ASSERT_SIZE(struct pinring_mpmc_header, 512);
+PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, tail, 128);
+PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, head, 256);
+PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, closed, 384);
+
 /* ------------------------------------------------------------- device ring
  *
  * Each word of a slot carries 56 bits of payload and, in its top byte, the lap

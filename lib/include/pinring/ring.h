@@ -10,7 +10,9 @@
 #define PINRING_RING_H
 
 #include <pinring/region.h>
+#include <pinring/ring_bytes.h>
 #include <pinring/ring_device.h>
+#include <pinring/ring_mpmc.h>
 #include <pinring/ring_spsc.h>
 
 #ifdef __cplusplus

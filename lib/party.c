@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: MIT
+/* party.c - who has a ring open, and who of them is dead. */
+#define _GNU_SOURCE
+#include <ctype.h>
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "party.h"
+
+#define OWNER_ROLE 0xffull
+#define OWNER_GENERATION 0xffffff00ull
+#define OWNER_NEXT 0x100ull
+
+static uint64_t own_pid_space(void)
+{
+	struct stat st;
+
+	return stat("/proc/self/ns/pid", &st) ? 0 : (uint64_t)st.st_ino;
+}
+
+/* The one thread group leader that is a zombie, or one of many threads? */
+static bool has_threads_left(pid_t pid)
+{
+	char path[40];
+	unsigned int n = 0;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	dir = opendir(path);
+	while (dir && n < 4 && readdir(dir))
+		n++;
+	if (dir)
+		closedir(dir);
+	return n > 3; /* ., .. and the leader */
+}
+
+/*
+ * When the process started, in clock ticks since boot: with the pid, a name that
+ * is not used twice. 0: there is no such process, or it is a zombie; UINT64_MAX:
+ * /proc does not say.
+ */
+static uint64_t start_time(pid_t pid)
+{
+	char path[40], text[512], *p;
+	size_t n;
+	FILE *f;
+	int i;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	f = fopen(path, "re");
+	if (!f)
+		return access("/proc/self/stat", R_OK) ? UINT64_MAX : 0;
+	n = fread(text, 1, sizeof(text) - 1, f);
+	fclose(f);
+	text[n] = '\0';
+	/* Field 2 is a name in brackets, which may hold anything. */
+	p = strrchr(text, ')');
+	if (!p)
+		return 0; /* it went between open and read */
+	if ((p[2] == 'Z' || p[2] == 'X') && !has_threads_left(pid))
+		return 0;
+	for (i = 2; i < 22 && p; i++)
+		p = strchr(p + 1, ' ');
+	return p ? strtoull(p, NULL, 10) : UINT64_MAX;
+}
+
+struct pinring_party *pinring_party_claim(struct pinring_party *parties,
+					  uint64_t n,
+					  enum pinring_party_role role)
+{
+	const uint64_t pid = (uint64_t)getpid();
+	uint64_t i;
+
+	for (i = 0; i < n; i++) {
+		struct pinring_party *p = &parties[i];
+		__u64 owner = __atomic_load_n(&p->owner, __ATOMIC_RELAXED);
+		__u64 next = pid << 32 | ((owner + OWNER_NEXT) &
+					  OWNER_GENERATION);
+
+		if ((owner & OWNER_ROLE) != PINRING_PARTY_NOBODY ||
+		    !__atomic_compare_exchange_n(&p->owner, &owner,
+						 next | PINRING_PARTY_COMING,
+						 false, __ATOMIC_ACQ_REL,
+						 __ATOMIC_RELAXED))
+			continue;
+		p->born = start_time((pid_t)pid);
+		p->space = own_pid_space();
+		__atomic_store_n(&p->intent, 0, __ATOMIC_RELAXED);
+		__atomic_store_n(&p->refused, 0, __ATOMIC_RELAXED);
+		/* release: whoever sees the role sees whose it is */
+		__atomic_store_n(&p->owner, next | role, __ATOMIC_RELEASE);
+		return p;
+	}
+	return NULL;
+}
+
+void pinring_party_leave(struct pinring_party *p, uint64_t owner)
+{
+	/* release: all that this side did comes before */
+	__atomic_store_n(&p->owner, owner & OWNER_GENERATION, __ATOMIC_RELEASE);
+}
+
+enum pinring_party_role pinring_party_role_of(uint64_t owner)
+{
+	return (enum pinring_party_role)(owner & OWNER_ROLE);
+}
+
+bool pinring_party_is_dead(const struct pinring_party *p, uint64_t owner)
+{
+	const pid_t pid = (pid_t)(owner >> 32);
+	const enum pinring_party_role role = pinring_party_role_of(owner);
+	uint64_t born;
+
+	if (role == PINRING_PARTY_NOBODY || pid == getpid())
+		return false;
+	if (pid <= 0)
+		return true; /* no process ever wrote this */
+	born = start_time(pid);
+	if (role == PINRING_PARTY_COMING)
+		return born == 0; /* it may not have said yet when it was born */
+	/* Who lives in another pid namespace cannot be seen from here. */
+	if (__atomic_load_n(&p->space, __ATOMIC_RELAXED) != own_pid_space())
+		return false;
+	return born != UINT64_MAX &&
+	       born != __atomic_load_n(&p->born, __ATOMIC_RELAXED);
+}
+
+void pinring_party_bury(struct pinring_party *p, __u64 owner)
+{
+	__atomic_compare_exchange_n(&p->owner, &owner, owner & OWNER_GENERATION,
+				    false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
