@@ -53,6 +53,7 @@ struct crowd_queue {
 	bool ours;
 	bool unbounded; /* grows instead of being full, from the heap */
 	bool reorders; /* even the items of one producer */
+	bool sleeps; /* its threads do, in the kernel */
 	uint32_t max_producers, max_consumers;
 	size_t bytes; /* of zeroed memory aligned to a page, for open */
 	/* Holds CROWD_CAPACITY items of 8 bytes, or one less. */

@@ -317,8 +317,8 @@ static bool in_band(const struct gate *g, double ns)
 bool gate_pass(struct gate *g)
 {
 	double wall = (double)(bench_now_ns() - g->begin);
-	double waited = (double)(waited_ns() - g->waited);
-	bool pushed = !g->sleeps && waited > WAIT_NS + WAIT_SHARE * wall;
+	double waited = g->sleeps ? 0.0 : (double)(waited_ns() - g->waited);
+	bool pushed = waited + (double)g->lacked > WAIT_NS + WAIT_SHARE * wall;
 
 	if (!bench_two_cores(g->options)) {
 		/* Two threads on one core push each other: nothing to gate by. */

@@ -58,6 +58,7 @@ struct gate {
 	double before, after; /* of the run that just passed */
 	bool sleeps; /* the row is about waking up: a wait for a core is no fault */
 	uint64_t begin, waited;
+	uint64_t lacked; /* ns that others had of the cores, if the row can tell */
 	uint64_t deadline; /* a row that cannot be measured ends here */
 	unsigned int wanted, tried, passed;
 	unsigned int moved, pushed; /* not counted, and why */

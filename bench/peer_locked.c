@@ -216,6 +216,7 @@ const struct crowd_queue *crowd_locked(void)
 {
 	static struct crowd_queue many = {
 		.name = "mutex and array",
+		.sleeps = true,
 		.bytes = sizeof(struct locked) + CROWD_CAPACITY * 8,
 		.open = many_open,
 		.close = locked_close,

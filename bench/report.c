@@ -101,13 +101,28 @@ static void print_row(FILE *f, const struct row *r)
 		r->unit, spread, limit, ratio, target, verdict_text[judge(r)]);
 }
 
+#define NOTE_WIDTH 110u
+
+/* How much of the note goes on this line: up to its end, or whole words. */
+static size_t note_line(const char *note)
+{
+	size_t n = strcspn(note, "\n"), fits = n;
+
+	while (fits > NOTE_WIDTH) {
+		do
+			fits--;
+		while (fits && note[fits] != ' ');
+	}
+	return fits ? fits : n;
+}
+
 static void print_note(FILE *f, const char *note)
 {
 	while (*note) {
-		size_t n = strcspn(note, "\n");
+		size_t n = note_line(note);
 
 		fprintf(f, "    %.*s\n", (int)n, note);
-		note += n + (note[n] == '\n');
+		note += n + (note[n] == '\n' || note[n] == ' ');
 	}
 }
 
