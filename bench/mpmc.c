@@ -177,6 +177,11 @@ static double advantage(const struct event *e, const struct series *ours,
 	return less_is_more(e) ? 1.0 / ratio : ratio;
 }
 
+static bool have_ours(const struct contest *c)
+{
+	return c->who[0].kind->ours;
+}
+
 static void note_event(const struct contest *c, const struct event *e,
 		       const struct gate *gate, const struct series *results,
 		       unsigned int shown, struct row *row)
@@ -186,9 +191,9 @@ static void note_event(const struct contest *c, const struct event *e,
 	unsigned int i;
 	size_t n = 0;
 
-	if (!c->who[shown].kind->ours)
+	if (!have_ours(c))
 		n = (size_t)snprintf(row->note, size,
-				     "no ring of ours yet; best bounded peer: %s\n",
+				     "no ring of ours; best bounded peer: %s\n",
 				     c->who[shown].kind->name);
 	for (i = 0; i < c->n; i++) {
 		const struct crowd_queue *kind = c->who[i].kind;
@@ -217,24 +222,24 @@ static void report_event(const struct contest *c, const struct event *e,
 			 const struct gate *gates, const struct series *results)
 {
 	struct row row = { .name = e->order.name, .unit = unit_of(e) };
-	unsigned int ours = best_of(c, e, results, true);
 	unsigned int peer = best_of(c, e, results, false);
-	unsigned int shown = ours != NOBODY ? ours : peer;
+	unsigned int ours = best_of(c, e, results, true);
+	unsigned int shown = have_ours(c) ? 0 : peer;
 
-	row.target = c->who[0].kind->ours ? e->target : 0.0;
+	if (ours != NOBODY)
+		shown = ours;
+	row.target = have_ours(c) ? e->target : 0.0;
 	row.target_is_floor = true;
-	if (shown == NOBODY) {
-		snprintf(row.note, sizeof(row.note), "no run passed the gate");
-		report_row(&row);
-		return;
+	if (shown != NOBODY) {
+		row.value = results[shown];
+		note_event(c, e, &gates[shown], results, shown, &row);
 	}
-	row.value = results[shown];
-	if (ours != NOBODY && peer != NOBODY) {
+	if (have_ours(c) && peer != NOBODY) {
 		row.limit_name = c->who[peer].kind->name;
 		row.limit = results[peer];
-		row.ratio = advantage(e, &row.value, &row.limit);
+		if (row.value.n)
+			row.ratio = advantage(e, &row.value, &row.limit);
 	}
-	note_event(c, e, &gates[shown], results, shown, &row);
 	report_row(&row);
 }
 
@@ -248,7 +253,7 @@ static void report_lock(const struct contest *c, const struct event *e,
 			   .target_is_floor = true };
 	unsigned int i, ours = best_of(c, e, results, true);
 
-	if (!c->who[0].kind->ours)
+	if (!have_ours(c))
 		return;
 	for (i = 0; c->who[i].kind != crowd_locked(); i++)
 		;
