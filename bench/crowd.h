@@ -249,20 +249,32 @@ PINRING_FN void crowd_consume_n(void *handle, struct crowd_member *m,
 	crowd_account(m, &seen);
 }
 
-/* There is always an item for who pushed one before it pops. */
+/* Until one came, or time is up. */
+PINRING_FN bool crowd_pop_one(void *handle, const struct crowd_member *m,
+			      uint64_t *item, crowd_pop pop)
+{
+	unsigned int polls = 0;
+
+	while (!pop(handle, item)) {
+		if (crowd_stopped(m))
+			return false;
+		crowd_wait(&polls);
+	}
+	return true;
+}
+
 PINRING_FN void crowd_pair(void *handle, struct crowd_member *m,
 			   crowd_push push, crowd_pop pop)
 {
 	struct crowd_seen seen = { { 0 }, 0, 0, false };
-	uint64_t i, item = 0;
+	uint64_t i = 0, item = 0;
 
-	for (i = 0; i < m->most && !crowd_stopped(m); i++) {
-		unsigned int polls = 0;
-
+	while (i < m->most && !crowd_stopped(m)) {
 		if (!crowd_push_one(handle, m, m->next + i, push))
 			break;
-		while (!pop(handle, &item))
-			crowd_wait(&polls);
+		i++;
+		if (!crowd_pop_one(handle, m, &item, pop))
+			break;
 		crowd_take(&seen, item);
 	}
 	crowd_sent(m, i);

@@ -302,8 +302,8 @@ static void contest_open(struct contest *c, const struct bench_options *o)
 {
 	/* Where C++ is missing, the symbols of what it wraps are too. */
 	static const struct flow_queue *(*const kinds[])(void) = {
-		flow_locked, flow_ck,	 flow_dpdk,	    flow_boost,
-		flow_camel,  flow_atomic_queue, flow_optimist,
+		flow_locked, flow_ck, flow_dpdk, flow_boost, flow_camel,
+		flow_atomic_queue, flow_optimist,
 	};
 	struct pinring_region_config rc = pinring_region_defaults(8u << 20);
 	unsigned int i;
