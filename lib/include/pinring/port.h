@@ -15,6 +15,9 @@
 
 #include <linux/types.h>
 
+/* What only host code calls, also where nvcc compiles that. */
+#define PINRING_HOST_FN static inline __attribute__((always_inline, unused))
+
 #if defined(__CUDA_ARCH__) || (defined(__CUDACC__) && !defined(PINRING_PORT_HOST))
 
 #define PINRING_FN static __device__ __forceinline__
@@ -70,7 +73,7 @@ PINRING_FN float pinring_bits_float(__u32 u)
 
 #else /* host */
 
-#define PINRING_FN static inline __attribute__((always_inline, unused))
+#define PINRING_FN PINRING_HOST_FN
 #define PINRING_ONCE static __attribute__((noinline, unused))
 
 /*

@@ -141,28 +141,28 @@ PINRING_API int pinring_mpmc_info(const struct pinring_mpmc_side *side,
 				  struct pinring_mpmc_info *info);
 
 /* ------------------------------------------------------- inside, both sides */
-PINRING_FN __u64 *pinring_mpmc_word(const struct pinring_mpmc_side *s,
-				    uint64_t ticket, uint64_t stride)
+PINRING_HOST_FN __u64 *pinring_mpmc_word(const struct pinring_mpmc_side *s,
+					 uint64_t ticket, uint64_t stride)
 {
 	return (__u64 *)(void *)(s->slots + (ticket & s->mask) * stride);
 }
 
-PINRING_FN __u64 pinring_mpmc_turn(const struct pinring_mpmc_side *s,
-				   uint64_t ticket, __u64 state)
+PINRING_HOST_FN __u64 pinring_mpmc_turn(const struct pinring_mpmc_side *s,
+					uint64_t ticket, __u64 state)
 {
 	/* The shift to the left drops what a sum of tickets has too much. */
 	return ticket << 1 >> (s->shift + 1) << PINRING_LAP_SHIFT | state;
 }
 
 /* Laps wrap with the 63 bits of the tickets, not with those of the word. */
-PINRING_FN bool pinring_mpmc_is_older(const struct pinring_mpmc_side *s,
-				      __u64 word, __u64 turn)
+PINRING_HOST_FN bool pinring_mpmc_is_older(const struct pinring_mpmc_side *s,
+					   __u64 word, __u64 turn)
 {
 	return (int64_t)((word - turn) << (s->shift - 1)) < 0;
 }
 
-PINRING_FN void pinring_mpmc_intend(const struct pinring_mpmc_side *s,
-				    uint64_t intent)
+PINRING_HOST_FN void pinring_mpmc_intend(const struct pinring_mpmc_side *s,
+					 uint64_t intent)
 {
 	/*
 	 * release: whoever reads this note sees all that was stored for the
@@ -177,9 +177,10 @@ PINRING_FN void pinring_mpmc_intend(const struct pinring_mpmc_side *s,
  * the index as it stands and *word the first slot's word; -EAGAIN: others were
  * always faster.
  */
-PINRING_FN int64_t pinring_mpmc_claim(const struct pinring_mpmc_side *s,
-				      __u64 *index, uint64_t want, __u64 state,
-				      uint64_t stride, __u64 *at, __u64 *word)
+PINRING_HOST_FN int64_t pinring_mpmc_claim(const struct pinring_mpmc_side *s,
+					   __u64 *index, uint64_t want,
+					   __u64 state, uint64_t stride,
+					   __u64 *at, __u64 *word)
 {
 	int64_t rc = -EAGAIN;
 	bool noted = false;
@@ -227,10 +228,10 @@ PINRING_FN int64_t pinring_mpmc_claim(const struct pinring_mpmc_side *s,
 }
 
 /* The words of n slots: `state` of the lap of their tickets + ahead. */
-PINRING_FN void pinring_mpmc_hand_over(const struct pinring_mpmc_side *s,
-				       uint64_t ticket, uint64_t n,
-				       uint64_t ahead, __u64 state,
-				       uint64_t stride)
+PINRING_HOST_FN void pinring_mpmc_hand_over(const struct pinring_mpmc_side *s,
+					    uint64_t ticket, uint64_t n,
+					    uint64_t ahead, __u64 state,
+					    uint64_t stride)
 {
 	uint64_t i;
 
@@ -244,7 +245,7 @@ PINRING_FN void pinring_mpmc_hand_over(const struct pinring_mpmc_side *s,
 				 __ATOMIC_RELEASE);
 }
 
-PINRING_FN void pinring_mpmc_refuse(const struct pinring_mpmc_side *s)
+PINRING_HOST_FN void pinring_mpmc_refuse(const struct pinring_mpmc_side *s)
 {
 	/* One writer: the side whose party this is. */
 	__atomic_store_n(&s->party->refused, s->party->refused + 1,
@@ -252,15 +253,16 @@ PINRING_FN void pinring_mpmc_refuse(const struct pinring_mpmc_side *s)
 }
 
 /* The payload of the i-th slot held; i < what reserve or peek returned. */
-PINRING_FN void *pinring_mpmc_slot(const struct pinring_mpmc_side *s, uint64_t i)
+PINRING_HOST_FN void *pinring_mpmc_slot(const struct pinring_mpmc_side *s,
+					uint64_t i)
 {
 	return pinring_mpmc_word(s, s->ticket + i, s->stride) + 1;
 }
 
 /* -------------------------------------------------------------- producers */
-PINRING_FN int64_t pinring_mpmc_reserve_at(const struct pinring_mpmc_side *s,
-					   uint64_t want, uint64_t stride,
-					   uint64_t *ticket)
+PINRING_HOST_FN int64_t
+pinring_mpmc_reserve_at(const struct pinring_mpmc_side *s, uint64_t want,
+			uint64_t stride, uint64_t *ticket)
 {
 	__u64 at, word = 0;
 	int64_t n = pinring_mpmc_claim(s, &s->shared->tail, want,
@@ -326,8 +328,8 @@ static inline void pinring_mpmc_abort(struct pinring_mpmc_producer *p)
 
 /* -------------------------------------------------------------- consumers */
 /* No message is ready: why. */
-PINRING_FN int64_t pinring_mpmc_nothing(const struct pinring_mpmc_side *s,
-					__u64 at, __u64 word)
+PINRING_HOST_FN int64_t pinring_mpmc_nothing(const struct pinring_mpmc_side *s,
+					     __u64 at, __u64 word)
 {
 	const struct pinring_mpmc_header *h = s->shared;
 
@@ -347,9 +349,9 @@ PINRING_FN int64_t pinring_mpmc_nothing(const struct pinring_mpmc_side *s,
 	return -EAGAIN;
 }
 
-PINRING_FN int64_t pinring_mpmc_peek_at(const struct pinring_mpmc_side *s,
-					uint64_t want, uint64_t stride,
-					uint64_t *ticket)
+PINRING_HOST_FN int64_t pinring_mpmc_peek_at(const struct pinring_mpmc_side *s,
+					     uint64_t want, uint64_t stride,
+					     uint64_t *ticket)
 {
 	int tries;
 
