@@ -57,6 +57,9 @@ int pinring_give_info(struct pinring_device *device, void *to, void *info,
 struct pinring_device *pinring_device_get(struct pinring_device *device);
 struct pinring_region *pinring_region_get(struct pinring_region *region);
 
+/* wait.c: makes the barriers of waiters reach this process; at every open. */
+void pinring_wait_join(void);
+
 /* FNV-1a, 64 bits: the seal of pinring_layout.h. */
 uint64_t pinring_hash(const void *data, size_t size);
 

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
 /* ring_mpmc.c - the MPMC ring: create, open a side, repair, wait. */
-#include <sched.h>
-
 #include <pinring/ring_mpmc.h>
 
 #include "party.h"
@@ -137,6 +135,7 @@ static int side_open(struct pinring_region *region, const char *name,
 				    name, (unsigned long long)copy.parties);
 	s->owner = __atomic_load_n(&s->party->owner, __ATOMIC_RELAXED);
 	s->region = pinring_region_get(region);
+	pinring_wait_join();
 	return 0;
 }
 
@@ -306,83 +305,113 @@ int64_t pinring_mpmc_repair(const struct pinring_mpmc_side *s)
 		if (pinring_party_is_dead(p, owner))
 			count += settle(s, p, owner);
 	}
+	if (count) {
+		pinring_wake(&s->shared->sleepers.ready);
+		pinring_wake(&s->shared->sleepers.room);
+	}
 	errno = saved;
 	return count;
 }
 
 /* ----------------------------------------------------------------- waiting */
-#define SPINS 256
-#define YIELDS 256
-#define SLEEP_MIN_NS 20000
-#define SLEEP_MAX_NS 1000000
-
-struct patience {
-	int64_t deadline;
-	int64_t sleep_ns;
-	uint32_t tries;
-};
-
-/* Once more? A little later each time; repairs once it sleeps. */
-static int be_patient(struct patience *w, const struct pinring_mpmc_side *s)
+static __u64 first_word(const struct pinring_mpmc_side *s, __u64 at)
 {
-	struct timespec t = { .tv_nsec = w->sleep_ns };
-	int64_t left;
-
-	if (w->tries < SPINS) {
-		w->tries++;
-		pinring_relax();
-		return 0;
-	}
-	left = w->deadline - pinring_now();
-	if (left <= 0)
-		return -ETIMEDOUT;
-	if (w->tries < SPINS + YIELDS) {
-		w->tries++;
-		sched_yield();
-		return 0;
-	}
-	if (w->sleep_ns == SLEEP_MAX_NS && pinring_mpmc_repair(s))
-		return 0;
-	if (t.tv_nsec > left)
-		t.tv_nsec = left;
-	nanosleep(&t, NULL);
-	w->sleep_ns = w->sleep_ns * 2 < SLEEP_MAX_NS ? w->sleep_ns * 2 :
-						       SLEEP_MAX_NS;
-	return 0;
+	return __atomic_load_n(pinring_mpmc_word(s, at >> 1, s->stride),
+			       __ATOMIC_RELAXED);
 }
 
-static struct patience patience_until(int64_t timeout_ns)
+static bool is_roomy(const void *side)
 {
-	return (struct patience){
-		.deadline = pinring_deadline(timeout_ns),
-		.sleep_ns = SLEEP_MIN_NS,
+	const struct pinring_mpmc_side *s = side;
+	__u64 at = __atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED);
+
+	return at & 1 || !pinring_mpmc_is_older(
+				 s, first_word(s, at),
+				 pinring_mpmc_turn(s, at >> 1,
+						   PINRING_SLOT_FREE));
+}
+
+static bool is_ready(const void *side)
+{
+	const struct pinring_mpmc_side *s = side;
+	__u64 at = __atomic_load_n(&s->shared->head, __ATOMIC_RELAXED);
+
+	return !pinring_mpmc_is_older(s, first_word(s, at),
+				      pinring_mpmc_turn(s, at >> 1,
+							PINRING_SLOT_FULL)) ||
+	       (__atomic_load_n(&s->shared->closed, __ATOMIC_RELAXED) &&
+		__atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED) ==
+			(at | 1));
+}
+
+static bool mend(const void *side)
+{
+	return pinring_mpmc_repair(side) > 0;
+}
+
+struct pinring_wait
+pinring_mpmc_when_room(const struct pinring_mpmc_producer *p)
+{
+	return (struct pinring_wait){
+		.word = &p->side.shared->sleepers.room,
+		.over = is_roomy,
+		.mend = mend,
+		.side = &p->side,
 	};
+}
+
+struct pinring_wait
+pinring_mpmc_when_ready(const struct pinring_mpmc_consumer *c)
+{
+	return (struct pinring_wait){
+		.word = &c->side.shared->sleepers.ready,
+		.over = is_ready,
+		.mend = mend,
+		.side = &c->side,
+	};
+}
+
+static int wait_until(const struct pinring_wait *w, int64_t deadline)
+{
+	return pinring_wait_any(w, 1, NULL, deadline == INT64_MAX ?
+						    PINRING_FOREVER :
+						    deadline - pinring_now());
 }
 
 int pinring_mpmc_push_wait(struct pinring_mpmc_producer *p, const void *item,
 			   int64_t timeout_ns)
 {
-	struct patience w = patience_until(timeout_ns);
-	int saved = errno;
-	int rc, out = 0;
+	struct pinring_wait w = pinring_mpmc_when_room(p);
+	int rc = pinring_mpmc_push(p, item);
+	int64_t deadline;
 
-	while ((rc = pinring_mpmc_push(p, item)) == -EAGAIN && !out)
-		out = timeout_ns ? be_patient(&w, &p->side) : -ETIMEDOUT;
-	errno = saved;
-	return rc == -EAGAIN ? out : rc;
+	if (rc != -EAGAIN)
+		return rc;
+	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
+	     rc = pinring_mpmc_push(p, item)) {
+		rc = wait_until(&w, deadline);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
 }
 
 int pinring_mpmc_pop_wait(struct pinring_mpmc_consumer *c, void *item,
 			  int64_t timeout_ns)
 {
-	struct patience w = patience_until(timeout_ns);
-	int saved = errno;
-	int rc, out = 0;
+	struct pinring_wait w = pinring_mpmc_when_ready(c);
+	int rc = pinring_mpmc_pop(c, item);
+	int64_t deadline;
 
-	while ((rc = pinring_mpmc_pop(c, item)) == -EAGAIN && !out)
-		out = timeout_ns ? be_patient(&w, &c->side) : -ETIMEDOUT;
-	errno = saved;
-	return rc == -EAGAIN ? out : rc;
+	if (rc != -EAGAIN)
+		return rc;
+	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
+	     rc = pinring_mpmc_pop(c, item)) {
+		rc = wait_until(&w, deadline);
+		if (rc < 0)
+			return rc;
+	}
+	return rc;
 }
 
 int pinring_mpmc_info(const struct pinring_mpmc_side *s,

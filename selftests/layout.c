@@ -96,6 +96,13 @@ static const struct field_case mpmc_header[] = {
 	AT(pinring_mpmc_header, voided, 392, 8),
 	AT(pinring_mpmc_header, lost, 400, 8),
 	AT(pinring_mpmc_header, rare_reserved, 408, 104),
+	AT(pinring_mpmc_header, sleepers, 512, 128),
+};
+
+static const struct field_case sleepers[] = {
+	AT(pinring_sleepers, ready, 0, 4),
+	AT(pinring_sleepers, room, 4, 4),
+	AT(pinring_sleepers, reserved, 8, 120),
 };
 
 static const struct field_case spsc_header[] = {
@@ -111,6 +118,7 @@ static const struct field_case spsc_header[] = {
 	AT(pinring_spsc_header, head, 256, 8),
 	AT(pinring_spsc_header, consumer_closed, 264, 8),
 	AT(pinring_spsc_header, consumer_reserved, 272, 112),
+	AT(pinring_spsc_header, sleepers, 384, 128),
 };
 
 static const struct field_case bytes_header[] = {
@@ -203,9 +211,10 @@ static const struct struct_case structs[] = {
 	STRUCT(region_header, 256, 128),
 	STRUCT(object, 128, 128),
 	STRUCT(doorbell_lines, 256, 128),
-	STRUCT(spsc_header, 384, 128),
+	STRUCT(sleepers, 128, 128),
+	STRUCT(spsc_header, 512, 128),
 	STRUCT(party, 128, 128),
-	STRUCT(mpmc_header, 512, 128),
+	STRUCT(mpmc_header, 640, 128),
 	STRUCT(bytes_header, 384, 128),
 	STRUCT(device_slot, 64, 64),
 	STRUCT(device_ring_header, 256, 128),
@@ -276,8 +285,11 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "SPSC: producer, consumer",
 		  offsetof(struct pinring_spsc_header, tail),
 		  offsetof(struct pinring_spsc_header, head) },
-		{ "SPSC: consumer, slots",
+		{ "SPSC: consumer, sleepers",
 		  offsetof(struct pinring_spsc_header, head),
+		  offsetof(struct pinring_spsc_header, sleepers) },
+		{ "SPSC: sleepers, slots",
+		  offsetof(struct pinring_spsc_header, sleepers),
 		  sizeof(struct pinring_spsc_header) },
 		{ "byte ring: creator, producer",
 		  offsetof(struct pinring_bytes_header, magic),
@@ -297,8 +309,11 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "MPMC: consumers, any",
 		  offsetof(struct pinring_mpmc_header, head),
 		  offsetof(struct pinring_mpmc_header, closed) },
-		{ "MPMC: any, parties",
+		{ "MPMC: any, sleepers",
 		  offsetof(struct pinring_mpmc_header, closed),
+		  offsetof(struct pinring_mpmc_header, sleepers) },
+		{ "MPMC: sleepers, parties",
+		  offsetof(struct pinring_mpmc_header, sleepers),
 		  sizeof(struct pinring_mpmc_header) },
 		{ "device ring: creator, consumer",
 		  offsetof(struct pinring_device_ring_header, magic),

@@ -144,6 +144,8 @@ a longer name in an object|s/PINRING_NAME_MAX 64/PINRING_NAME_MAX 72/
 one object more|s/PINRING_OBJECTS_MAX 62/PINRING_OBJECTS_MAX 63/
 a doorbell whose waiter is nearer|s/ringer_reserved\[15\]/ringer_reserved[7]/
 an SPSC ring whose sides share a line|/struct pinring_spsc_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
+sleepers on a longer line|/struct pinring_sleepers {/,/^}/s/reserved\[15\]/reserved[16]/
+an SPSC ring whose sleepers moved|/struct pinring_spsc_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
 a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
 a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/

@@ -789,7 +789,7 @@ TEST_F(hostile, a_directory_entry_without_sense_is_refused_though_sealed)
 		NO(pinring_object, offset, 8192 + 32),
 		NO(pinring_object, length, REGION_BYTES),
 		NO(pinring_object, type, 0),
-		NO(pinring_object, type, 10),
+		NO(pinring_object, type, 99),
 		NO(pinring_object, reserved0, 1),
 		NO(pinring_object, name[0], 0), /* something behind the end */
 		NO(pinring_object, name[63], 'x'),
@@ -818,7 +818,7 @@ TEST_F(hostile, a_ring_header_without_sense_is_refused_though_sealed)
 		NO(pinring_spsc_header, slot_bytes, 12),
 		NO(pinring_spsc_header, slots_offset, 0),
 		NO(pinring_spsc_header, slots_offset, 256),
-		NO(pinring_spsc_header, slots_offset, 512),
+		NO(pinring_spsc_header, slots_offset, 384),
 		NO(pinring_spsc_header, reserved[0], 1),
 		NO(pinring_spsc_header, reserved[10], 1),
 	};

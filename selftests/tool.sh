@@ -164,6 +164,7 @@ header_fields()
 {
 	awk '/^struct pinring_[a-z_]* \{/ { name = $2 }
 	/^}/ { name = "" }
+	{ sub(/^\tstruct /, "\t") }
 	name && /^\t[a-z_0-9]+ [a-z_0-9]+(\[[A-Z_0-9]*\])?;/ {
 		field = $2
 		sub(/[\[;].*/, "", field)
@@ -174,6 +175,7 @@ header_fields()
 tool_fields()
 {
 	"$pinring" layout | awk '/^struct / { name = $2 }
+	{ sub(/^\tstruct /, "\t") }
 	/^\t[a-z_]/ {
 		field = $2
 		sub(/[\[;].*/, "", field)

@@ -65,13 +65,16 @@ static size_t reserved_bytes(const struct layout_struct *s)
 static void print_field(const struct layout_field *f, size_t line)
 {
 	char declared[64];
+	/* A long type takes its room from the name's column. */
+	int type = (int)strlen(f->type);
+	int rest = type > 6 ? 28 - type : 22;
 
 	if (f->size > f->unit)
 		snprintf(declared, sizeof(declared), "%s[%zu];", f->name,
 			 f->size / f->unit);
 	else
 		snprintf(declared, sizeof(declared), "%s;", f->name);
-	printf("\t%-6s %-22s /* %5zu %5zu   %-30s */", f->type, declared,
+	printf("\t%-6s %-*s /* %5zu %5zu   %-30s */", f->type, rest, declared,
 	       f->offset, f->size, f->writer);
 	if (f->offset / PINRING_LINE != (f->offset + f->size - 1) / PINRING_LINE)
 		printf(" /* lines %zu to %zu */", line,

@@ -18,7 +18,8 @@
 		__u64: "__u64", __u64 *: "__u64",                       \
 		__u32: "__u32", __u32 *: "__u32",                       \
 		__s32: "__s32", __u16: "__u16", __u8: "__u8",           \
-		float: "float", double: "double", char *: "char")
+		float: "float", double: "double", char *: "char",       \
+		struct pinring_sleepers: "struct pinring_sleepers")
 #define TYPE_UNIT(x)                                                    \
 	_Generic((x),                                                   \
 		__u64 *: sizeof(__u64), __u32 *: sizeof(__u32),         \
@@ -73,6 +74,14 @@ static const struct layout_field doorbell_lines[] = {
 #undef R
 };
 
+static const struct layout_field sleepers[] = {
+#define R(field, who) F(pinring_sleepers, field, who)
+	R(ready, "waiter 1, waker 0, by exchange"),
+	R(room, "waiter 1, waker 0, by exchange"),
+	R(reserved, "nobody"),
+#undef R
+};
+
 static const struct layout_field spsc_header[] = {
 #define R(field, who) F(pinring_spsc_header, field, who)
 	R(magic, "creator"),
@@ -87,6 +96,7 @@ static const struct layout_field spsc_header[] = {
 	R(head, "consumer"),
 	R(consumer_closed, "consumer"),
 	R(consumer_reserved, "nobody"),
+	R(sleepers, "as struct pinring_sleepers"),
 #undef R
 };
 
@@ -136,6 +146,7 @@ static const struct layout_field mpmc_header[] = {
 	R(voided, "any, by atomic add"),
 	R(lost, "any, by atomic add"),
 	R(rare_reserved, "nobody"),
+	R(sleepers, "as struct pinring_sleepers"),
 #undef R
 };
 
@@ -226,10 +237,10 @@ static const struct layout_field wave_state[] = {
 
 const struct layout_struct layout_structs[] = {
 	S(region_header),  S(object),	       S(doorbell_lines),
-	S(spsc_header),	   S(device_slot),     S(device_ring_header),
-	S(message_header), S(control_block),   S(telemetry),
-	S(wave_state),	   S(bytes_header),    S(party),
-	S(mpmc_header),
+	S(sleepers),	   S(spsc_header),     S(bytes_header),
+	S(party),	   S(mpmc_header),     S(device_slot),
+	S(device_ring_header), S(message_header), S(control_block),
+	S(telemetry),	   S(wave_state),
 };
 
 const size_t layout_count = sizeof(layout_structs) / sizeof(layout_structs[0]);

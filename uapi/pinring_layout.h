@@ -74,6 +74,13 @@ enum pinring_object_type {
 	PINRING_OBJECT_WAVE = 7, /* struct pinring_wave_state and fields */
 	PINRING_OBJECT_BYTE_RING = 8, /* struct pinring_bytes_header, records */
 	PINRING_OBJECT_MPMC = 9, /* struct pinring_mpmc_header, parties, slots */
+	PINRING_OBJECT_LANES = 10,
+	PINRING_OBJECT_BROADCAST = 11,
+	PINRING_OBJECT_LINE_RING = 12,
+	PINRING_OBJECT_DUPLEX = 13,
+	PINRING_OBJECT_ONESHOT = 14,
+	PINRING_OBJECT_PRIORITY = 15,
+	PINRING_OBJECT_CHAIN = 16,
 };
 
 struct pinring_region_header {
@@ -156,6 +163,26 @@ struct pinring_doorbell_lines {
 PINRING_ASSERT_SIZE(struct pinring_doorbell_lines, 256);
 PINRING_ASSERT_OFFSET(struct pinring_doorbell_lines, armed, 128);
 
+/* ----------------------------------------------------------------- waiting
+ *
+ * Who sleeps on a ring. Both words are written around a sleep only, so that the
+ * line rests in the caches of all who look at it after every operation.
+ */
+struct pinring_sleepers {
+	/*
+	 * Futex words: times woken << 1 | somebody may sleep. Whoever is about
+	 * to sleep sets bit 0 by atomic or, before it looks for the last time;
+	 * whoever changed the ring and finds it set counts on by cmpxchg, which
+	 * clears it, and wakes all.
+	 */
+	__u32 ready; /* for messages */
+	__u32 room; /* for free slots */
+	__u64 reserved[15];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_sleepers, 128);
+PINRING_ASSERT_OFFSET(struct pinring_sleepers, room, 4);
+
 /* --------------------------------------------------------------- SPSC ring
  *
  * Indices run freely over 64 bits; slot = index & (capacity - 1).
@@ -176,14 +203,16 @@ struct pinring_spsc_header {
 	__u64 head; /* slots given back */
 	__u64 consumer_closed; /* 1: nobody reads on */
 	__u64 consumer_reserved[14];
+	struct pinring_sleepers sleepers;
 } PINRING_ALIGNED(128);
 
 #define PINRING_SPSC_MAGIC 0x637370732e7270ull /* "pr.spsc" */
 
-PINRING_ASSERT_SIZE(struct pinring_spsc_header, 384);
+PINRING_ASSERT_SIZE(struct pinring_spsc_header, 512);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, tail, 128);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, head, 256);
+PINRING_ASSERT_OFFSET(struct pinring_spsc_header, sleepers, 384);
 
 /* --------------------------------------------------------------- byte ring
  *
@@ -307,15 +336,17 @@ struct pinring_mpmc_header {
 	__u64 voided; /* tickets whose producer died with them; atomic add */
 	__u64 lost; /* messages whose consumer died with them; atomic add */
 	__u64 rare_reserved[13];
+	struct pinring_sleepers sleepers;
 } PINRING_ALIGNED(128);
 
 #define PINRING_MPMC_MAGIC 0x636d706d2e7270ull /* "pr.mpmc" */
 
-PINRING_ASSERT_SIZE(struct pinring_mpmc_header, 512);
+PINRING_ASSERT_SIZE(struct pinring_mpmc_header, 640);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, tail, 128);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, head, 256);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, closed, 384);
+PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, sleepers, 512);
 
 /* ------------------------------------------------------------- device ring
  *

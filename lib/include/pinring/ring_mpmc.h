@@ -49,6 +49,7 @@
 #include <string.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
+#include <pinring/wait.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -117,9 +118,15 @@ pinring_mpmc_consumer_close(struct pinring_mpmc_consumer *consumer);
 PINRING_API int64_t pinring_mpmc_repair(const struct pinring_mpmc_side *side);
 
 /*
- * push and pop that wait: spin, yield, then sleep in steps of up to 1 ms, and
- * repair when nothing moves. -ETIMEDOUT, or what push and pop return.
+ * For pinring_wait_any(): until reserve, or peek, may have something else to
+ * say. Repairs when nothing moves.
  */
+PINRING_API struct pinring_wait
+pinring_mpmc_when_room(const struct pinring_mpmc_producer *producer);
+PINRING_API struct pinring_wait
+pinring_mpmc_when_ready(const struct pinring_mpmc_consumer *consumer);
+
+/* push and pop that wait. -ETIMEDOUT, or what push and pop return. */
 PINRING_API int pinring_mpmc_push_wait(struct pinring_mpmc_producer *producer,
 				       const void *item, int64_t timeout_ns);
 PINRING_API int pinring_mpmc_pop_wait(struct pinring_mpmc_consumer *consumer,
@@ -243,6 +250,9 @@ PINRING_HOST_FN void pinring_mpmc_hand_over(const struct pinring_mpmc_side *s,
 		__atomic_store_n(pinring_mpmc_word(s, ticket + i, stride),
 				 pinring_mpmc_turn(s, ticket + i + ahead, state),
 				 __ATOMIC_RELEASE);
+	/* A void slot as well: consumers that waited for it go on behind it. */
+	pinring_wake(state == PINRING_SLOT_FREE ? &s->shared->sleepers.room :
+						  &s->shared->sleepers.ready);
 }
 
 PINRING_HOST_FN void pinring_mpmc_refuse(const struct pinring_mpmc_side *s)
@@ -513,6 +523,8 @@ static inline void pinring_mpmc_close(const struct pinring_mpmc_side *s)
 {
 	__atomic_or_fetch(&s->shared->tail, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->shared->closed, 1, __ATOMIC_RELEASE);
+	pinring_wake(&s->shared->sleepers.ready);
+	pinring_wake(&s->shared->sleepers.room);
 }
 
 /* Messages published or on their way; by others, so gone as soon as read. */

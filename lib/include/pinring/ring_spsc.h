@@ -40,6 +40,7 @@
 #include <string.h>
 #include <pinring/port.h>
 #include <pinring/pinring_layout.h>
+#include <pinring/wait.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -114,6 +115,7 @@ static inline void pinring_spsc_commit(struct pinring_spsc_producer *p,
 	p->write += n;
 	/* release: pairs with the acquire of tail in _peek */
 	__atomic_store_n(&p->shared->tail, p->write, __ATOMIC_RELEASE);
+	pinring_wake(&p->shared->sleepers.ready);
 }
 
 static inline void pinring_spsc_give_back(struct pinring_spsc_consumer *c)
@@ -121,6 +123,7 @@ static inline void pinring_spsc_give_back(struct pinring_spsc_consumer *c)
 	c->released = c->read;
 	/* release: the slots are read before the producer may reuse them */
 	__atomic_store_n(&c->shared->head, c->read, __ATOMIC_RELEASE);
+	pinring_wake(&c->shared->sleepers.room);
 }
 
 /* Consumer: make every released slot visible to the producer now. */
@@ -291,6 +294,7 @@ static inline void pinring_spsc_close_producer(struct pinring_spsc_producer *p)
 {
 	/* release: after every commit before it */
 	__atomic_store_n(&p->shared->producer_closed, 1, __ATOMIC_RELEASE);
+	pinring_wake(&p->shared->sleepers.ready);
 }
 
 /*
@@ -301,6 +305,71 @@ static inline void pinring_spsc_close_consumer(struct pinring_spsc_consumer *c)
 {
 	pinring_spsc_flush(c);
 	__atomic_store_n(&c->shared->consumer_closed, 1, __ATOMIC_RELEASE);
+	pinring_wake(&c->shared->sleepers.room);
+}
+
+/* ----------------------------------------------------------------- waiting */
+static inline bool pinring_spsc_is_ready(const void *consumer)
+{
+	const struct pinring_spsc_consumer *c =
+		(const struct pinring_spsc_consumer *)consumer;
+
+	return __atomic_load_n(&c->shared->tail, __ATOMIC_RELAXED) != c->read ||
+	       __atomic_load_n(&c->shared->producer_closed, __ATOMIC_RELAXED);
+}
+
+static inline bool pinring_spsc_is_roomy(const void *producer)
+{
+	const struct pinring_spsc_producer *p =
+		(const struct pinring_spsc_producer *)producer;
+
+	return p->write - __atomic_load_n(&p->shared->head, __ATOMIC_RELAXED) !=
+		       p->mask + 1 ||
+	       __atomic_load_n(&p->shared->consumer_closed, __ATOMIC_RELAXED);
+}
+
+/* For pinring_wait_any(): until peek, or reserve, has something else to say. */
+static inline struct pinring_wait
+pinring_spsc_when_ready(const struct pinring_spsc_consumer *c)
+{
+	struct pinring_wait w = { &c->shared->sleepers.ready, &c->shared->tail,
+				  pinring_spsc_is_ready, NULL, c };
+
+	return w;
+}
+
+static inline struct pinring_wait
+pinring_spsc_when_room(const struct pinring_spsc_producer *p)
+{
+	struct pinring_wait w = { &p->shared->sleepers.room, &p->shared->head,
+				  pinring_spsc_is_roomy, NULL, p };
+
+	return w;
+}
+
+/* push and pop that wait: -ETIMEDOUT, or what push and pop return. */
+static inline int pinring_spsc_push_wait(struct pinring_spsc_producer *p,
+					 const void *item, int64_t timeout_ns)
+{
+	struct pinring_wait w = pinring_spsc_when_room(p);
+	int rc = pinring_spsc_push(p, item);
+
+	if (rc != -EAGAIN)
+		return rc;
+	rc = pinring_wait_any(&w, 1, NULL, timeout_ns);
+	return rc < 0 ? rc : pinring_spsc_push(p, item);
+}
+
+static inline int pinring_spsc_pop_wait(struct pinring_spsc_consumer *c,
+					void *item, int64_t timeout_ns)
+{
+	struct pinring_wait w = pinring_spsc_when_ready(c);
+	int rc = pinring_spsc_pop(c, item);
+
+	if (rc != -EAGAIN)
+		return rc;
+	rc = pinring_wait_any(&w, 1, NULL, timeout_ns);
+	return rc < 0 ? rc : pinring_spsc_pop(c, item);
 }
 
 static inline uint64_t
