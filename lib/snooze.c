@@ -9,7 +9,7 @@
 
 #if defined(__x86_64__)
 #include <cpuid.h>
-#include <immintrin.h>
+#include <x86intrin.h>
 
 /*
  * TSC ticks, some 0.3 us: a change that came from a CPU which did not store to
