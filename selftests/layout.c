@@ -99,6 +99,30 @@ static const struct field_case mpmc_header[] = {
 	AT(pinring_mpmc_header, sleepers, 512, 128),
 };
 
+static const struct field_case tally[] = {
+	AT(pinring_tally, passed, 0, 8),
+	AT(pinring_tally, dropped, 8, 8),
+	AT(pinring_tally, overwritten, 16, 8),
+	AT(pinring_tally, diverted, 24, 8),
+	AT(pinring_tally, refused, 32, 8),
+	AT(pinring_tally, waited, 40, 8),
+	AT(pinring_tally, crossings, 48, 8),
+	AT(pinring_tally, reserved, 56, 72),
+};
+
+static const struct field_case policy_header[] = {
+	AT(pinring_policy_header, magic, 0, 8),
+	AT(pinring_policy_header, full, 8, 4),
+	AT(pinring_policy_header, parties, 12, 4),
+	AT(pinring_policy_header, timeout_ns, 16, 8),
+	AT(pinring_policy_header, high, 24, 8),
+	AT(pinring_policy_header, low, 32, 8),
+	AT(pinring_policy_header, parties_offset, 40, 8),
+	AT(pinring_policy_header, tallies_offset, 48, 8),
+	AT(pinring_policy_header, reserved, 56, 64),
+	AT(pinring_policy_header, seal, 120, 8),
+};
+
 static const struct field_case sleepers[] = {
 	AT(pinring_sleepers, ready, 0, 4),
 	AT(pinring_sleepers, room, 4, 4),
@@ -212,6 +236,8 @@ static const struct struct_case structs[] = {
 	STRUCT(object, 128, 128),
 	STRUCT(doorbell_lines, 256, 128),
 	STRUCT(sleepers, 128, 128),
+	STRUCT(tally, 128, 128),
+	STRUCT(policy_header, 128, 128),
 	STRUCT(spsc_header, 512, 128),
 	STRUCT(party, 128, 128),
 	STRUCT(mpmc_header, 640, 128),

@@ -151,6 +151,8 @@ a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 rese
 a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
 a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
 a device ring with its seal moved|/struct pinring_device_ring_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
+a tally that shares its line|/struct pinring_tally {/,/^}/s/reserved\[9\]/reserved[1]/; /struct pinring_tally {/,/^}/s/PINRING_ALIGNED(128)/PINRING_ALIGNED(64)/
+a policy with its seal moved|/struct pinring_policy_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/
 a slot of nine words|s/PINRING_SLOT_WORDS 8/PINRING_SLOT_WORDS 9/
 a wider message type|s/__u32 type; .* application's/__u64 type; \/*/
 a control block with a nearer executor|s/host_reserved\[6\]/host_reserved[5]/

@@ -150,6 +150,34 @@ static const struct layout_field mpmc_header[] = {
 #undef R
 };
 
+static const struct layout_field tally[] = {
+#define R(field, who) F(pinring_tally, field, who)
+	R(passed, "outlet"),
+	R(dropped, "outlet"),
+	R(overwritten, "outlet"),
+	R(diverted, "outlet"),
+	R(refused, "outlet"),
+	R(waited, "outlet"),
+	R(crossings, "outlet"),
+	R(reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field policy_header[] = {
+#define R(field, who) F(pinring_policy_header, field, who)
+	R(magic, "creator"),
+	R(full, "creator"),
+	R(parties, "creator"),
+	R(timeout_ns, "creator"),
+	R(high, "creator"),
+	R(low, "creator"),
+	R(parties_offset, "creator"),
+	R(tallies_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+#undef R
+};
+
 static const struct layout_field device_slot[] = {
 	F(pinring_device_slot, word, "producer"),
 };
@@ -238,7 +266,8 @@ static const struct layout_field wave_state[] = {
 const struct layout_struct layout_structs[] = {
 	S(region_header),  S(object),	       S(doorbell_lines),
 	S(sleepers),	   S(spsc_header),     S(bytes_header),
-	S(party),	   S(mpmc_header),     S(device_slot),
+	S(party),	   S(mpmc_header),     S(tally),
+	S(policy_header),  S(device_slot),
 	S(device_ring_header), S(message_header), S(control_block),
 	S(telemetry),	   S(wave_state),
 };

@@ -81,6 +81,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_ONESHOT = 14,
 	PINRING_OBJECT_PRIORITY = 15,
 	PINRING_OBJECT_CHAIN = 16,
+	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
 };
 
 struct pinring_region_header {
@@ -347,6 +348,59 @@ PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, tail, 128);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, head, 256);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, closed, 384);
 PINRING_ASSERT_OFFSET(struct pinring_mpmc_header, sleepers, 512);
+
+/* ------------------------------------------------------------------ policy
+ *
+ *  0                 struct pinring_policy_header
+ *  parties_offset    struct pinring_party[parties], one for each open outlet
+ *  tallies_offset    struct pinring_tally[parties], the counts of those
+ */
+enum pinring_full {
+	PINRING_FULL_FAIL = 0, /* the sender keeps the message */
+	PINRING_FULL_WAIT = 1, /* for room */
+	PINRING_FULL_DROP = 2, /* the new message */
+	PINRING_FULL_OVERWRITE = 3, /* the oldest one */
+	PINRING_FULL_DIVERT = 4, /* the new one, to the dead-letter ring */
+};
+
+/*
+ * Written by the outlet whose party has the same index. An outlet that comes
+ * later counts on, so that the sum over all tallies is that of all there ever
+ * were.
+ */
+struct pinring_tally {
+	__u64 passed; /* messages put into the ring */
+	__u64 dropped;
+	__u64 overwritten; /* of those in the ring, by anybody */
+	__u64 diverted;
+	__u64 refused; /* calls that failed: the sender kept the message */
+	__u64 waited; /* calls that had to wait */
+	__u64 crossings; /* of the high mark, upwards */
+	__u64 reserved[9];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_tally, 128);
+PINRING_ASSERT_OFFSET(struct pinring_tally, crossings, 48);
+
+struct pinring_policy_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u32 full; /* enum pinring_full */
+	__u32 parties; /* outlets that may be open at a time */
+	__u64 timeout_ns; /* of PINRING_FULL_WAIT */
+	__u64 high; /* marks of the ring's fill; 0: none */
+	__u64 low;
+	__u64 parties_offset; /* from this header */
+	__u64 tallies_offset;
+	__u64 reserved[8];
+	__u64 seal;
+} PINRING_ALIGNED(128);
+
+#define PINRING_POLICY_MAGIC 0x79636c6f702e7270ull /* "pr.polcy" */
+
+PINRING_ASSERT_SIZE(struct pinring_policy_header, 128);
+PINRING_ASSERT_OFFSET(struct pinring_policy_header, tallies_offset, 48);
+PINRING_ASSERT_OFFSET(struct pinring_policy_header, seal, 120);
 
 /* ------------------------------------------------------------- device ring
  *

@@ -16,6 +16,7 @@
 #include <pinring/device.h>
 #include <pinring/region.h>
 #include <pinring/ring.h>
+#include <pinring/outlet.h>
 #include <pinring/doorbell.h>
 #include <pinring/executor.h>
 #include <pinring/wave.h>
