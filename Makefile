@@ -89,7 +89,7 @@ isas := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 stamp_text := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_CPPFLAGS) \
 	$(LOOP_CFLAGS) $(isa_v3) $(isa_v4) \
 	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) \
-	$(HAVE_BOOST) $(HAVE_TBB) $(HAVE_CAMEL) $(HAVE_CAMEL_SPSC) $(HAVE_ATOMIC_QUEUE)
+	$(wildcard /usr/include/liburing.h) $(HAVE_BOOST) $(HAVE_TBB) $(HAVE_CAMEL) $(HAVE_CAMEL_SPSC) $(HAVE_ATOMIC_QUEUE)
 STAMP := $(BUILD)/.flags
 ifneq ($(building),)
 $(shell mkdir -p $(BUILD) && echo '$(subst ','\'',$(stamp_text))' | cmp -s - $(STAMP) || \
@@ -172,6 +172,7 @@ $(TOOL): $(tool_obj) $(LIB_A)
 
 # kernel_math tests the kernels' own sums, so it is compiled as they are.
 $(BUILD)/selftests/kernel_math: EXTRA_CFLAGS = $(LOOP_CFLAGS)
+$(BUILD)/selftests/poll: EXTRA_LIBS = $(if $(wildcard /usr/include/liburing.h),-luring)
 $(BUILD)/selftests/makewav: EXTRA_LIBS = $(if $(HAVE_SNDFILE),-lsndfile)
 $(BUILD)/selftests/room_reference: EXTRA_LIBS = $(if $(HAVE_SNDFILE),-lsndfile)
 $(BUILD)/selftests/%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
@@ -242,7 +243,7 @@ demo: deps-demo
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
 sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
-concurrent := $(filter ring_% wait outlet doorbell region wave executor_%,$(c_tests))
+concurrent := $(filter ring_% wait poll outlet doorbell region wave executor_%,$(c_tests))
 
 check: deps-check
 	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 all

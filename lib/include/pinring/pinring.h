@@ -17,6 +17,8 @@
 #include <pinring/region.h>
 #include <pinring/ring.h>
 #include <pinring/outlet.h>
+#include <pinring/wait.h>
+#include <pinring/poll.h>
 #include <pinring/doorbell.h>
 #include <pinring/executor.h>
 #include <pinring/wave.h>
