@@ -4,7 +4,8 @@
 
 #include "party.h"
 
-#define CAPACITY_MAX (1ull << 32)
+/* More than the laps of 37 bits can tell from the tickets of 64. */
+#define CAPACITY_MAX (1ull << 27)
 #define SLOT_MAX (1ull << 20)
 #define WORD_BYTES sizeof(__u64)
 
@@ -53,7 +54,7 @@ int pinring_mpmc_create(struct pinring_region *region, const char *name,
 
 	if (!shape_sane(capacity, slot_bytes, parties))
 		return pinring_fail(region->device, -EINVAL,
-				    "%s: %llu slots of %llu bytes for %u parties: give a power of two from 2 to 2^32, a multiple of 8 up to 2^20, and 2 to %d",
+				    "%s: %llu slots of %llu bytes for %u parties: give a power of two from 2 to 2^27, a multiple of 8 up to 2^20, and 2 to %d",
 				    name, (unsigned long long)capacity,
 				    (unsigned long long)slot_bytes, parties,
 				    PINRING_PARTIES_MAX);
@@ -134,6 +135,10 @@ static int side_open(struct pinring_region *region, const char *name,
 				    "%s: all %llu parties have it open; create it with more",
 				    name, (unsigned long long)copy.parties);
 	s->owner = __atomic_load_n(&s->party->owner, __ATOMIC_RELAXED);
+	s->name = (uint64_t)(s->party - parties) << PINRING_MPMC_PARTY_SHIFT;
+	s->next = __atomic_load_n(role == PINRING_PARTY_PRODUCER ?
+					  &shared->tail : &shared->head,
+				  __ATOMIC_RELAXED);
 	s->region = pinring_region_get(region);
 	pinring_wait_join();
 	return 0;
@@ -176,118 +181,77 @@ void pinring_mpmc_consumer_close(struct pinring_mpmc_consumer *c)
 
 /* ------------------------------------------------------------------ repair */
 
-/* A run of tickets that somebody tried for. */
-struct intent {
-	uint64_t first, n;
-};
-
-#define TICKET_MASK (UINT64_MAX >> 1) /* 63 bits */
-#define NOTED_MASK ((1ull << (64 - PINRING_INTENT_BITS)) - 1)
-
-/* `next`: the ticket that head or tail stands at, no older than the intent. */
-static struct intent intent_of(uint64_t word, uint64_t next)
-{
-	uint64_t back = (next - (word >> PINRING_INTENT_BITS)) & NOTED_MASK;
-
-	return (struct intent){
-		.first = (next - back) & TICKET_MASK,
-		.n = word & ((1u << PINRING_INTENT_BITS) - 1),
-	};
-}
-
-/* What repair looks for: one role's tickets, as far as its index has come. */
-struct inquest {
+/* A dead party, whose name is in the words of what it held. */
+struct deceased {
 	const struct pinring_mpmc_side *side;
-	enum pinring_party_role role;
-	uint64_t next;
+	struct pinring_party *party;
+	__u64 owner;
+	__u64 name;
 };
 
-/*
- * Whether a living party may have taken that ticket: it tried for it, and has
- * not said since that it got another, or none.
- */
-static bool is_claimed(const struct inquest *q, uint64_t ticket)
+/* From one state to the other, unless somebody did that before. */
+static bool settle_slot(const struct pinring_mpmc_side *s, uint64_t ticket,
+			__u64 from, __u64 to)
 {
-	uint64_t i;
-
-	for (i = 0; i < q->side->parties_n; i++) {
-		struct pinring_party *p = &q->side->parties[i];
-		__u64 owner = __atomic_load_n(&p->owner, __ATOMIC_ACQUIRE);
-		struct intent it;
-
-		if (pinring_party_role_of(owner) != q->role)
-			continue;
-		it = intent_of(__atomic_load_n(&p->intent, __ATOMIC_ACQUIRE),
-			       q->next);
-		if (((ticket - it.first) & TICKET_MASK) < it.n &&
-		    !pinring_party_is_dead(p, owner))
-			return true;
-	}
-	return false;
+	return __atomic_compare_exchange_n(
+		pinring_mpmc_word(s, ticket, s->stride), &from, to, false,
+		__ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
 }
 
-/* 1: a slot was settled, 0: there is nothing to do, -EAGAIN: cannot tell yet. */
-static int settle_slot(const struct inquest *q, uint64_t ticket)
+/* The run that begins at this ticket, with that word; how many slots it was. */
+static int64_t settle_run(const struct pinring_mpmc_side *s, uint64_t ticket,
+			  __u64 word)
 {
-	const struct pinring_mpmc_side *s = q->side;
-	const bool producer = q->role == PINRING_PARTY_PRODUCER;
-	__u64 *word = pinring_mpmc_word(s, ticket, s->stride);
-	__u64 held = __atomic_load_n(word, __ATOMIC_ACQUIRE);
-	__u64 gone = pinring_mpmc_turn(s, ticket, PINRING_SLOT_VOID);
-	bool full = held == pinring_mpmc_turn(s, ticket, PINRING_SLOT_FULL);
-
-	if (producer ? held != pinring_mpmc_turn(s, ticket, PINRING_SLOT_FREE) :
-		       !full && held != gone)
-		return 0;
-	if (is_claimed(q, ticket))
-		return -EAGAIN;
-	if (!producer)
-		gone = pinring_mpmc_turn(s, ticket + s->mask + 1,
-					 PINRING_SLOT_FREE);
-	if (!__atomic_compare_exchange_n(word, &held, gone, false,
-					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
-		return 0;
-	if (producer)
-		__atomic_add_fetch(&s->shared->voided, 1, __ATOMIC_RELAXED);
-	else if (full)
-		__atomic_add_fetch(&s->shared->lost, 1, __ATOMIC_RELAXED);
-	return 1;
-}
-
-/* What the dead tenant of this party left. */
-static int64_t settle(const struct pinring_mpmc_side *s,
-		      struct pinring_party *p, __u64 owner)
-{
-	struct inquest q = { .side = s, .role = pinring_party_role_of(owner) };
-	const bool producer = q.role == PINRING_PARTY_PRODUCER;
-	bool settled = true;
+	const bool busy = (word & PINRING_MPMC_STATE) == PINRING_MPMC_BUSY;
+	const uint64_t ahead = busy ? 0 : s->mask + 1;
+	const __u64 from = busy ? PINRING_MPMC_FREE : PINRING_MPMC_FULL;
+	const __u64 to = busy ? PINRING_MPMC_VOID : PINRING_MPMC_FREE;
+	uint64_t n = pinring_mpmc_run(word);
 	int64_t count = 0;
-	struct intent it;
-	__u64 note;
+
+	if (n > s->mask + 1)
+		n = s->mask + 1;
+	/* As in pinring_mpmc_hand_over(): the first one last. */
+	while (--n)
+		count += settle_slot(
+			s, ticket + n, pinring_mpmc_turn(s, ticket + n, from),
+			pinring_mpmc_turn(s, ticket + n + ahead, to));
+	count += settle_slot(s, ticket, word,
+			     pinring_mpmc_turn(s, ticket + ahead, to));
+	__atomic_add_fetch(busy ? &s->shared->voided : &s->shared->lost,
+			   (uint64_t)count, __ATOMIC_RELAXED);
+	return count;
+}
+
+/* What the dead one held; -EAGAIN: it is somebody else's turn by now. */
+static int64_t settle(const struct deceased *d)
+{
+	const struct pinring_mpmc_side *s = d->side;
+	int64_t count = 0;
 	uint64_t i;
 
-	note = __atomic_load_n(&p->intent, __ATOMIC_ACQUIRE);
-	/* Still the same tenant's: a new one takes owner before it notes. */
-	if (__atomic_load_n(&p->owner, __ATOMIC_RELAXED) != owner)
-		return 0;
-	/* acquire: the notes of all who moved it this far are visible */
-	q.next = __atomic_load_n(producer ? &s->shared->tail : &s->shared->head,
-				 __ATOMIC_ACQUIRE) >> 1;
-	it = intent_of(note, q.next);
-	for (i = 0; i < it.n; i++) {
-		uint64_t ticket = (it.first + i) & TICKET_MASK;
-		uint64_t back = (q.next - ticket) & TICKET_MASK;
-		int rc;
+	for (i = 0; i <= s->mask; i++) {
+		__u64 word = __atomic_load_n(pinring_mpmc_word(s, i, s->stride),
+					     __ATOMIC_ACQUIRE);
+		__u64 state = word & PINRING_MPMC_STATE;
 
-		/* Never taken, or long since in other hands. */
-		if (!back || back > s->mask + 1)
+		if ((state != PINRING_MPMC_BUSY &&
+		     state != PINRING_MPMC_TAKEN) ||
+		    (word & PINRING_MPMC_PARTY) != d->name)
 			continue;
-		rc = settle_slot(&q, ticket);
-		count += rc > 0;
-		settled &= rc >= 0;
+		/*
+		 * After the word: if the party is still the dead one's now, so
+		 * was the word. A new tenant comes only once all is settled.
+		 */
+		if (__atomic_load_n(&d->party->owner, __ATOMIC_RELAXED) !=
+		    d->owner)
+			return -EAGAIN;
+		/* The lap and i are all that matters of a ticket. */
+		count += settle_run(s,
+				    word >> PINRING_MPMC_LAP_SHIFT << s->shift |
+					    i,
+				    word);
 	}
-	if (settled)
-		pinring_party_bury(p, owner);
 	return count;
 }
 
@@ -298,12 +262,22 @@ int64_t pinring_mpmc_repair(const struct pinring_mpmc_side *s)
 	uint64_t i;
 
 	for (i = 0; i < s->parties_n; i++) {
-		struct pinring_party *p = &s->parties[i];
-		/* acquire: pairs with the release in pinring_party_claim() */
-		__u64 owner = __atomic_load_n(&p->owner, __ATOMIC_ACQUIRE);
+		struct deceased d = {
+			.side = s,
+			.party = &s->parties[i],
+			.name = i << PINRING_MPMC_PARTY_SHIFT,
+		};
+		int64_t n;
 
-		if (pinring_party_is_dead(p, owner))
-			count += settle(s, p, owner);
+		/* acquire: pairs with the release in pinring_party_claim() */
+		d.owner = __atomic_load_n(&d.party->owner, __ATOMIC_ACQUIRE);
+		if (!pinring_party_is_dead(d.party, d.owner))
+			continue;
+		n = settle(&d);
+		if (n < 0)
+			continue;
+		pinring_party_bury(d.party, d.owner);
+		count += n;
 	}
 	if (count) {
 		pinring_wake(&s->shared->sleepers.ready);
@@ -313,35 +287,86 @@ int64_t pinring_mpmc_repair(const struct pinring_mpmc_side *s)
 	return count;
 }
 
-/* ----------------------------------------------------------------- waiting */
-static __u64 first_word(const struct pinring_mpmc_side *s, __u64 at)
+/* ----------------------------------------------------------------- looking */
+
+/*
+ * Walks to the first ticket that no producer, or no consumer, has, and its word.
+ * 0: it can be had; -EAGAIN, -EPIPE, -EPROTO: not, as in pinring_mpmc_claim().
+ */
+static int look(const struct pinring_mpmc_side *s, bool produces, uint64_t *at,
+		__u64 *word)
 {
-	return __atomic_load_n(pinring_mpmc_word(s, at >> 1, s->stride),
-			       __ATOMIC_RELAXED);
+	int rc = -EAGAIN;
+	int tries;
+
+	*at = __atomic_load_n(produces ? &s->shared->tail : &s->shared->head,
+			      __ATOMIC_RELAXED);
+	for (tries = 0; tries < PINRING_MPMC_TRIES; tries++) {
+		*word = __atomic_load_n(pinring_mpmc_word(s, *at, s->stride),
+					__ATOMIC_ACQUIRE);
+		if (*word == pinring_mpmc_turn(s, *at,
+					       PINRING_MPMC_WANTED(produces)))
+			return 0;
+		rc = pinring_mpmc_step(s, produces, at, *word);
+		if (rc)
+			return rc;
+	}
+	return -EAGAIN;
+}
+
+static uint64_t first_free_ticket(const struct pinring_mpmc_side *s)
+{
+	uint64_t at;
+	__u64 word;
+
+	look(s, true, &at, &word);
+	return at;
+}
+
+static uint64_t first_ticket_not_taken(const struct pinring_mpmc_side *s)
+{
+	uint64_t at;
+	__u64 word;
+
+	look(s, false, &at, &word);
+	return at;
+}
+
+uint64_t pinring_mpmc_fill(const struct pinring_mpmc_side *s)
+{
+	uint64_t head = first_ticket_not_taken(s);
+	uint64_t n = first_free_ticket(s) - head;
+
+	/* head was looked for first: tail may have run ahead of it meanwhile. */
+	return n <= s->mask + 1 ? n : s->mask + 1;
+}
+
+/* ----------------------------------------------------------------- waiting */
+static bool is_closed(const struct pinring_mpmc_side *s)
+{
+	return __atomic_load_n(&s->shared->closed, __ATOMIC_RELAXED);
 }
 
 static bool is_roomy(const void *side)
 {
 	const struct pinring_mpmc_side *s = side;
-	__u64 at = __atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED);
+	uint64_t at;
+	__u64 word;
 
-	return at & 1 || !pinring_mpmc_is_older(
-				 s, first_word(s, at),
-				 pinring_mpmc_turn(s, at >> 1,
-						   PINRING_SLOT_FREE));
+	return look(s, true, &at, &word) != -EAGAIN || is_closed(s);
 }
 
+/* Also a slot that pinring_mpmc_skip() can do something about. */
 static bool is_ready(const void *side)
 {
 	const struct pinring_mpmc_side *s = side;
-	__u64 at = __atomic_load_n(&s->shared->head, __ATOMIC_RELAXED);
+	uint64_t at;
+	__u64 word;
 
-	return !pinring_mpmc_is_older(s, first_word(s, at),
-				      pinring_mpmc_turn(s, at >> 1,
-							PINRING_SLOT_FULL)) ||
-	       (__atomic_load_n(&s->shared->closed, __ATOMIC_RELAXED) &&
-		__atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED) ==
-			(at | 1));
+	return look(s, false, &at, &word) != -EAGAIN ||
+	       word == pinring_mpmc_turn(s, at, PINRING_MPMC_VOID) ||
+	       (word == pinring_mpmc_turn(s, at, PINRING_MPMC_FREE) &&
+		is_closed(s));
 }
 
 static bool mend(const void *side)
@@ -421,17 +446,15 @@ int pinring_mpmc_info(const struct pinring_mpmc_side *s,
 		.capacity = s->mask + 1,
 		.slot_bytes = s->slot_bytes,
 	};
-	__u64 head = __atomic_load_n(&s->shared->head, __ATOMIC_ACQUIRE);
-	__u64 tail = __atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED);
 	uint64_t k;
 
 	for (k = 0; k < s->parties_n; k++)
 		i.parties += pinring_party_role_of(__atomic_load_n(
 				     &s->parties[k].owner, __ATOMIC_RELAXED)) !=
 			     PINRING_PARTY_NOBODY;
-	i.reserved = tail >> 1;
-	i.taken = head >> 1;
-	i.closed = tail & 1;
+	i.taken = first_ticket_not_taken(s);
+	i.reserved = first_free_ticket(s);
+	i.closed = is_closed(s);
 	i.voided = __atomic_load_n(&s->shared->voided, __ATOMIC_RELAXED);
 	i.lost = __atomic_load_n(&s->shared->lost, __ATOMIC_RELAXED);
 	return pinring_give_info(s->region->device, info, &i, sizeof(i),

@@ -32,21 +32,19 @@ FIXTURE_VARIANT(mpmc)
 	uint64_t first_ticket; /* of the ring's life */
 };
 
-#define END (UINT64_MAX >> 1) /* the last ticket before they wrap */
-
 FIXTURE_VARIANT_ADD(mpmc, words) { 8, 0 };
 FIXTURE_VARIANT_ADD(mpmc, lines) { 56, 0 };
-FIXTURE_VARIANT_ADD(mpmc, words_near_the_wrap) { 8, END + 1 - 10 * CAPACITY };
-FIXTURE_VARIANT_ADD(mpmc, lines_near_the_wrap) { 56, END + 1 - 10 * CAPACITY };
+FIXTURE_VARIANT_ADD(mpmc, words_near_the_wrap) { 8, 0ull - 10 * CAPACITY };
+FIXTURE_VARIANT_ADD(mpmc, lines_near_the_wrap) { 56, 0ull - 10 * CAPACITY };
 
 /* As if that many tickets had come and gone; a multiple of the capacity. */
 static void age(struct pinring_mpmc_header *h, uint64_t tickets)
 {
 	unsigned char *slot = (unsigned char *)h + h->slots_offset;
 
-	h->tail = h->head = tickets << 1;
+	h->tail = h->head = tickets;
 	for (uint64_t i = 0; i < h->capacity; i++, slot += h->stride)
-		*(uint64_t *)slot = tickets / h->capacity << PINRING_LAP_SHIFT;
+		*(uint64_t *)slot = tickets / h->capacity << PINRING_MPMC_LAP_SHIFT;
 }
 
 FIXTURE_SETUP(mpmc)
@@ -619,7 +617,7 @@ TEST_F(mpmc, wild_words_are_survived)
 			*(uint64_t *)(slots + k * self->header->stride) = wild;
 			break;
 		case 3:
-			self->p.side.party->intent = wild;
+			pinring_mpmc_repair(&self->p.side);
 			break;
 		case 4:
 			rc = pinring_mpmc_push(&self->p, item);

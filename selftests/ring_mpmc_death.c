@@ -141,42 +141,51 @@ TEST_F(death, parties_of_the_dead_are_used_again)
 	EXPECT_EQ(2u, info_of(&self->c.side).parties);
 }
 
-/* A living party that tried for the same ticket may be the one who got it. */
-TEST_F(death, what_a_living_party_may_hold_is_left_alone)
+TEST_F(death, what_the_living_hold_is_left_alone)
 {
-	uint64_t item;
+	uint64_t *slot, item;
 
-	ASSERT_EQ(0, pinring_mpmc_push_u64(&self->p, 1));
-	die_with(_metadata, self->r, true, 2); /* tickets 1 and 2 */
-	/* As if p had tried for 2 and 3, and not looked again. */
-	__atomic_store_n(&self->p.side.party->intent,
-			 2ull << PINRING_INTENT_BITS | 2, __ATOMIC_RELEASE);
-	EXPECT_EQ(1, pinring_mpmc_repair(&self->c.side));
-	EXPECT_EQ(3u, info_of(&self->c.side).parties);
-	EXPECT_EQ(0, pinring_mpmc_pop_u64(&self->c, &item));
+	ASSERT_EQ(2, pinring_mpmc_reserve(&self->p, 2));
+	die_with(_metadata, self->r, true, 2);
+	EXPECT_EQ(2, pinring_mpmc_repair(&self->c.side));
 	EXPECT_EQ(-EAGAIN, pinring_mpmc_pop_u64(&self->c, &item));
-	/* It looks, and gets another. */
-	ASSERT_EQ(0, pinring_mpmc_push_u64(&self->p, 2));
-	EXPECT_EQ(1, pinring_mpmc_repair(&self->c.side));
-	EXPECT_EQ(2u, info_of(&self->c.side).parties);
-	EXPECT_EQ(0, pinring_mpmc_pop_u64(&self->c, &item));
-	EXPECT_EQ(2, item);
+	for (uint64_t i = 0; i < 2; i++) {
+		slot = pinring_mpmc_slot(&self->p.side, i);
+		*slot = 10 + i;
+	}
+	pinring_mpmc_commit(&self->p, 2);
+	ASSERT_EQ(2, pinring_mpmc_peek(&self->c, 5));
+	EXPECT_EQ(0, pinring_mpmc_repair(&self->p.side));
+	slot = pinring_mpmc_slot(&self->c.side, 1);
+	EXPECT_EQ(11, *slot);
+	pinring_mpmc_release(&self->c);
+	EXPECT_EQ(-EAGAIN, pinring_mpmc_pop_u64(&self->c, &item));
+	EXPECT_EQ(2u, info_of(&self->c.side).voided);
+	EXPECT_EQ(0u, info_of(&self->c.side).lost);
 }
 
-TEST_F(death, a_party_that_lost_its_race_leaves_no_note)
+/* The next tenant of a dead one's party is another. */
+TEST_F(death, what_its_successor_holds_is_left_alone)
 {
-	uint64_t i, item;
+	struct pinring_mpmc_producer next;
+	struct pinring_party *party;
+	uint64_t item;
 
-	for (i = 0; i < CAPACITY; i++) {
-		ASSERT_EQ(0, pinring_mpmc_push_u64(&self->p, i));
-	}
-	/* What was noted was had, so it may stay; a refusal notes nothing. */
-	EXPECT_EQ(-EAGAIN, pinring_mpmc_push_u64(&self->p, i));
-	EXPECT_EQ((CAPACITY - 1) << PINRING_INTENT_BITS | 1,
-		  self->p.side.party->intent);
-	for (i = 0; i < CAPACITY; i++) {
-		ASSERT_EQ(0, pinring_mpmc_pop_u64(&self->c, &item));
-	}
+	die_with(_metadata, self->r, true, 1);
+	party = self->p.side.parties;
+	while (!(party->owner & 0xff) || party == self->p.side.party ||
+	       party == self->c.side.party)
+		party++;
+	EXPECT_EQ(1, pinring_mpmc_repair(&self->c.side));
+	ASSERT_EQ(0, pinring_mpmc_producer_open(self->r, "ring", &next));
+	EXPECT_EQ(party, next.side.party);
+	ASSERT_EQ(1, pinring_mpmc_reserve(&next, 1));
+	EXPECT_EQ(0, pinring_mpmc_repair(&self->c.side));
+	*(uint64_t *)pinring_mpmc_slot(&next.side, 0) = 7;
+	pinring_mpmc_commit(&next, 1);
+	EXPECT_EQ(0, pinring_mpmc_pop_u64(&self->c, &item));
+	EXPECT_EQ(7, item);
+	pinring_mpmc_producer_close(&next);
 }
 
 /* --------------------------------------------------------------- a campaign */

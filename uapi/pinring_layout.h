@@ -256,24 +256,43 @@ PINRING_ASSERT_OFFSET(struct pinring_bytes_header, head, 256);
  *                    the ring open
  *  slots_offset      capacity slots of stride bytes: a word, then the payload
  *
- * Tickets run freely over 63 bits; slot = ticket & (capacity - 1), lap = ticket
- * / capacity. The slot's word alone says whose turn it is: lap << 2 | state. It
- * has one writer at a time:
+ * Tickets run freely over 64 bits; slot = ticket & (capacity - 1), lap = ticket
+ * / capacity. The slot's word alone says whose turn it is:
  *
- *  FREE   the producer that moved tail past this ticket, who makes it FULL or
- *         VOID
- *  FULL   the consumer that moved head past this ticket, who makes it FREE of
- *  VOID   the next lap
+ *  bits 0-2    enum pinring_mpmc_state
+ *  bits 3-10   of BUSY and TAKEN: index of the party that holds the slot
+ *  bits 11-26  of BUSY and TAKEN: slots in the run that begins here
+ *  bits 27-63  lap
  *
- * and where that writer is dead, whoever repairs the ring, by cmpxchg.
+ * and who may change it:
+ *
+ *  FREE    any producer, by cmpxchg, to BUSY; a consumer of a closed ring, to END
+ *  BUSY    that party, by a store, to FULL or VOID
+ *  FULL    any consumer, by cmpxchg, to TAKEN
+ *  TAKEN   that party, by a store, to FREE of the next lap
+ *  VOID    any consumer, by cmpxchg, to FREE of the next lap
+ *  END     nobody
+ *
+ * Within a run the words behind the first one stay FREE, or FULL, until its party
+ * stores them, the first one last: nobody walks into a run. Where the party is
+ * dead, whoever repairs the ring does that for it, by cmpxchg.
  */
-enum pinring_slot_state {
-	PINRING_SLOT_FREE = 0, /* all zero: lap 0, free */
-	PINRING_SLOT_FULL = 1,
-	PINRING_SLOT_VOID = 2, /* aborted, or its producer died: nothing in it */
+enum pinring_mpmc_state {
+	PINRING_MPMC_FREE = 0, /* all zero: lap 0, free */
+	PINRING_MPMC_BUSY = 1, /* reserved by a producer */
+	PINRING_MPMC_FULL = 2,
+	PINRING_MPMC_TAKEN = 3, /* by a consumer */
+	PINRING_MPMC_VOID = 4, /* aborted, or its producer died: nothing in it */
+	PINRING_MPMC_END = 5, /* closed: no ticket from here on */
 };
 
-#define PINRING_LAP_SHIFT 2 /* of a slot's word: the state is below */
+#define PINRING_MPMC_STATE 7ull
+#define PINRING_MPMC_PARTY_SHIFT 3
+#define PINRING_MPMC_PARTY (0xffull << PINRING_MPMC_PARTY_SHIFT)
+#define PINRING_MPMC_RUN_SHIFT 11
+#define PINRING_MPMC_RUN_MAX 65535ull /* slots of one run */
+#define PINRING_MPMC_LAP_SHIFT 27
+#define PINRING_MPMC_BELOW_LAP ((1ull << PINRING_MPMC_LAP_SHIFT) - 1)
 
 /*
  * Who works on the ring, and on what: written by that side alone, but for owner.
@@ -324,16 +343,15 @@ struct pinring_mpmc_header {
 	__u64 reserved[8];
 	__u64 seal;
 	/*
-	 * Next ticket << 1. Producers: cmpxchg to n tickets more. Whoever closes
-	 * the ring sets bit 0, after which no such cmpxchg succeeds.
+	 * Hints, stored by any producer and any consumer: a ticket such that all
+	 * before it are taken. Where to begin a walk, and nothing else.
 	 */
 	__u64 tail;
 	__u64 tail_reserved[15];
-	/* next ticket << 1; consumers, likewise */
 	__u64 head;
 	__u64 head_reserved[15];
 	/* rarely written, by any side */
-	__u64 closed; /* stored as 1 once bit 0 of tail is set */
+	__u64 closed; /* 1: no more will be reserved */
 	__u64 voided; /* tickets whose producer died with them; atomic add */
 	__u64 lost; /* messages whose consumer died with them; atomic add */
 	__u64 rare_reserved[13];

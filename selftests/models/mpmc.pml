@@ -3,18 +3,23 @@
  * mpmc.pml - the MPMC ring and its repair, every interleaving and every death.
  *
  * PRODUCERS and CONSUMERS on a ring of SLOTS slots, as in
- * lib/include/pinring/ring_mpmc.h, and somebody who repairs, as in
+ * lib/include/pinring/ring_mpmc.h, with runs of one or two, and REPAIRERS, as in
  * lib/ring_mpmc.c. Each access to shared memory is one atomic step, and before
- * each of them a side may die, DEATHS of them in all. spin explores all of it
- * under sequential consistency; the orders of weaker machines are
- * ThreadSanitizer's and the campaign's business.
+ * each of them a side may die, DEATHS of them in all. With SUCCESSOR another
+ * producer takes over the party of the first one, once that is dead and settled;
+ * with CLOSES somebody closes the ring at any time. spin explores all of it under
+ * sequential consistency; the orders of weaker machines are ThreadSanitizer's
+ * and the campaign's business.
  *
  * Planted bugs, each of which must be found (selftests/models.sh):
- *	-DNOTE_LATE	the note is written after the index is moved
- *	-DNOTE_KEPT	a lost race leaves its note behind
- *	-DNO_DOUBT	repair does not ask whether a living party tried too
- *	-DNO_CAS	repair stores the slot's word instead of cmpxchg
+ *	-DNO_CAS	a ticket is taken by a store
  *	-DLAP_SHORT	release hands the slot to the same lap again
+ *	-DFIRST_FIRST	a run's first word is stored before the others
+ *	-DUPWARDS	so is a released one's, all from the first to the last
+ *	-DRUN_FORGOTTEN	the walk takes a run for one slot
+ *	-DMEND_BY_STORE	repair stores words instead of cmpxchg
+ *	-DNO_TENANCY	repair does not ask whose the party is by now
+ *	-DNO_END	closed and empty, consumers go without marking the end
  */
 #ifndef PRODUCERS
 #define PRODUCERS 2
@@ -22,8 +27,17 @@
 #ifndef CONSUMERS
 #define CONSUMERS 1
 #endif
+#ifndef REPAIRERS
+#define REPAIRERS 1
+#endif
+#ifndef SUCCESSOR
+#define SUCCESSOR 0
+#endif
+#ifndef CLOSES
+#define CLOSES 0
+#endif
 #ifndef SENDS
-#define SENDS 2 /* messages a producer */
+#define SENDS 2 /* messages a producer, at least */
 #endif
 #ifndef DEATHS
 #define DEATHS 1
@@ -33,228 +47,375 @@
 #endif
 
 #define SIDES (PRODUCERS + CONSUMERS)
-#define PRODUCES(i) (i < PRODUCERS)
 #define TRIES 2 /* times a side finds the ring full, or empty, and gives up */
-#define NONE 255
+#define NOBODY 255
 
 #define LAP(t) ((t) / SLOTS)
-#define WORD(t) word[(t) % SLOTS]
-#define FREE(t) (LAP(t) * 4)
-#define FULL(t) (LAP(t) * 4 + 1)
-#define VOID(t) (LAP(t) * 4 + 2)
-#define AGAIN(t) (LAP(t) * 4 + 4) /* free for the next lap */
+#define AT(t) word[(t) % SLOTS]
 
-byte word[SLOTS];
+mtype = { FREE, BUSY, FULL, TAKEN, VOID, END };
+
+typedef word_t {
+	mtype state = FREE;
+	byte party = NOBODY;
+	byte many = 1;
+	byte lap;
+}
+
+word_t word[SLOTS];
 byte payload[SLOTS];
-byte head, tail;
-byte note[SIDES] = NONE; /* the ticket a side tried for last */
-bool dead[SIDES];
-byte living = SIDES; /* that are still at work */
+byte head, tail; /* hints */
+byte owner[SIDES]; /* 0: the first tenant, 1: nobody, 2: the successor */
+bool dead[SIDES]; /* the first tenant */
+byte living = PRODUCERS + CONSUMERS + SUCCESSOR;
 byte deaths;
-bool got[PRODUCERS * SENDS];
+bool closed;
+
+/* What the ring promises: every ticket is taken in order, by one of each role. */
+byte produced, consumed;
+bool got[(PRODUCERS + SUCCESSOR) * (SENDS + 1)];
+byte last[PRODUCERS + SUCCESSOR]; /* of that producer's messages, from 1 */
+bool ended;
 
 /* One access, or death instead. */
 #define STEP(access)                                                      \
 	if                                                                \
 	:: atomic { true -> access }                                      \
-	:: atomic { deaths < DEATHS ->                                    \
+	:: atomic { mortal && deaths < DEATHS ->                          \
 		deaths++; dead[me] = true; goto over }                    \
 	fi
 
-#ifdef NOTE_LATE
-#define NOTE_BEFORE skip
-#define NOTE_AFTER note[me] = t
+#define IS(w, s, t) (w.state == s && w.lap == LAP(t))
+#define SET(t, s, l)                                                      \
+	AT(t).state = s; AT(t).party = NOBODY; AT(t).many = 1; AT(t).lap = l
+#define HOLD(t, s, n)                                                     \
+	AT(t).state = s; AT(t).party = me; AT(t).many = n
+
+#ifdef RUN_FORGOTTEN
+#define RUN(w) 1
 #else
-#define NOTE_BEFORE note[me] = t
-#define NOTE_AFTER skip
+#define RUN(w) w.many
 #endif
 
-#ifdef NOTE_KEPT
-#define CLEAR skip
-#else
-#define CLEAR note[me] = NONE
-#endif
+/* A copy of a word, in one access. */
+#define READ(to, t)                                                       \
+	to.state = AT(t).state; to.party = AT(t).party;                   \
+	to.many = AT(t).many; to.lap = AT(t).lap
 
-proctype producer(byte me)
+proctype producer(byte me; byte name; bool mortal)
 {
-	byte t, sent, tries;
-	bool noted;
+	word_t w;
+	byte t, n, i, own, sent, tries;
 
+	if
+	:: !mortal -> /* the successor, on a party that was settled */
+		if
+		:: atomic { owner[me] == 1 -> owner[me] = 2 }
+		:: atomic { living == 1 -> goto over } /* nobody dies any more */
+		fi
+	:: else
+	fi;
 next:	if
-	:: sent == SENDS || tries == TRIES -> goto over
+	:: sent >= SENDS || tries == TRIES -> goto over
 	:: else
 	fi;
-	STEP(t = tail);
-look:	STEP(if
-	:: WORD(t) == FREE(t)
-	:: else -> goto refused
-	fi);
-	STEP(NOTE_BEFORE; noted = true);
-	/* cmpxchg */
 	STEP(if
-	:: tail == t -> tail++
-	:: else -> t = tail; goto look
-	fi);
-#ifdef NOTE_LATE
-	STEP(NOTE_AFTER);
-#endif
-	/* The slot is ours now, whoever repairs. */
-	STEP(assert(WORD(t) == FREE(t)); payload[t % SLOTS] = me * SENDS + sent);
-	STEP(assert(WORD(t) == FREE(t));
-	if
-	:: WORD(t) = FULL(t)
-	:: WORD(t) = VOID(t) /* aborted */
-	fi;
-	sent++; noted = false; goto next);
-refused: STEP(if
-	:: tail != t -> t = tail; goto look
-	:: else -> tries++
-	fi);
-	if
-	:: noted -> STEP(CLEAR; noted = false)
+	:: closed -> goto over
 	:: else
+	fi);
+	STEP(t = (tail > own -> tail : own));
+look:	STEP(READ(w, t));
+	if
+	:: IS(w, FREE, t) ->
+		n = 1;
+		if
+		:: true
+		:: SLOTS > 1 && sent + 2 <= SENDS + 1 -> STEP(
+			if
+			:: IS(AT(t + 1), FREE, t + 1) -> n = 2
+			:: else
+			fi)
+		fi;
+		STEP(if
+#ifndef NO_CAS
+		:: IS(AT(t), FREE, t) ->
+#else
+		:: true ->
+#endif
+			assert(t == produced);
+			HOLD(t, BUSY, n);
+			produced = produced + n; own = t + n
+		:: else -> goto look
+		fi)
+	:: w.lap == LAP(t) && w.state == END -> goto over
+	:: w.lap == LAP(t) && (w.state == BUSY || w.state == TAKEN) ->
+		t = t + RUN(w); goto look
+	:: w.lap == LAP(t) && (w.state == FULL || w.state == VOID) ->
+		t++; goto look
+	:: w.lap < LAP(t) -> own = t; tries++; goto next
+	:: w.lap > LAP(t) ->
+		t = t + (w.lap - LAP(t)) * SLOTS;
+		if
+		:: w.state == FREE -> t = t - SLOTS + 1
+		:: w.state == BUSY || w.state == TAKEN -> t = t + w.many
+		:: w.state == FULL || w.state == VOID -> t++
+		:: else
+		fi;
+		goto look
 	fi;
+	if
+	:: true /* not at a boundary of four */
+	:: STEP(tail = own)
+	fi;
+	i = 0;
+	do
+	:: i < n ->
+		STEP(assert(IS(AT(t + i), (i == 0 -> BUSY : FREE), t + i));
+		payload[(t + i) % SLOTS] = name * (SENDS + 1) + sent + i; i++)
+	:: else -> break
+	od;
+#ifdef FIRST_FIRST
+	i = 0;
+	do
+	:: i < n ->
+		STEP(SET(t + i, FULL, LAP(t + i)); i++)
+	:: else -> break
+	od;
+#else
+	i = n;
+	do
+	:: i > 0 ->
+		STEP(i--; assert(IS(AT(t + i), (i == 0 -> BUSY : FREE), t + i));
+		if
+		:: SET(t + i, FULL, LAP(t + i))
+		:: SET(t + i, VOID, LAP(t + i)) /* aborted */
+		fi)
+	:: else -> break
+	od;
+#endif
+	sent = sent + n;
 	goto next;
-over:	atomic { t = 0; sent = 0; tries = 0; noted = false; living-- }
+over:	atomic { t = 0; n = 0; i = 0; own = 0; sent = 0; tries = 0; living-- }
 }
 
 proctype consumer(byte me)
 {
-	byte t, w, tries;
-	bool noted;
+	word_t w;
+	byte t, n, i, own, tries, m;
+	bool mortal = true;
 
 next:	if
 	:: tries == TRIES -> goto over
 	:: else
 	fi;
-	STEP(t = head);
-look:	STEP(w = WORD(t);
+	STEP(t = (head > own -> head : own));
+look:	STEP(READ(w, t));
 	if
-	:: w == FULL(t) || w == VOID(t)
-	:: else -> goto refused
-	fi);
-	STEP(NOTE_BEFORE; noted = true);
-	STEP(if
-	:: head == t -> head++
-	:: else -> t = head; goto look
-	fi);
-#ifdef NOTE_LATE
-	STEP(NOTE_AFTER);
-#endif
-	STEP(assert(WORD(t) == w);
-	if
-	:: w == FULL(t) ->
-		assert(!got[payload[t % SLOTS]]); /* nothing comes twice */
-		got[payload[t % SLOTS]] = true
-	:: else
-	fi);
-	STEP(assert(WORD(t) == w);
-#ifdef LAP_SHORT
-	WORD(t) = FREE(t);
+	:: IS(w, FULL, t) ->
+		n = 1;
+		if
+		:: true
+		:: SLOTS > 1 -> STEP(
+			if
+			:: IS(AT(t + 1), FULL, t + 1) -> n = 2
+			:: else
+			fi)
+		fi;
+		STEP(if
+#ifndef NO_CAS
+		:: IS(AT(t), FULL, t) ->
 #else
-	WORD(t) = AGAIN(t);
+		:: true ->
 #endif
-	w = 0; noted = false; goto next);
-refused: w = 0;
-	STEP(if
-	:: head != t -> t = head; goto look
-	:: else -> tries++
-	fi);
-	if
-	:: noted -> STEP(CLEAR; noted = false)
-	:: else
+			assert(t == consumed);
+			HOLD(t, TAKEN, n);
+			consumed = consumed + n; own = t + n
+		:: else -> goto look
+		fi)
+	:: IS(w, VOID, t) -> STEP(
+		if
+		:: IS(AT(t), VOID, t) ->
+			assert(t == consumed);
+			consumed++;
+			SET(t, FREE, LAP(t) + 1)
+		:: else
+		fi);
+		goto look
+	:: IS(w, TAKEN, t) -> t = t + RUN(w); goto look
+	:: IS(w, END, t) -> ended = true; goto over
+	:: IS(w, FREE, t) -> own = t;
+		STEP(if
+		:: closed
+		:: else -> tries++; goto next
+		fi);
+#ifdef NO_END
+		atomic { ended = true; goto over };
+#else
+		STEP(if
+		:: IS(AT(t), FREE, t) -> SET(t, END, LAP(t))
+		:: else
+		fi);
+		goto look
+#endif
+	:: IS(w, BUSY, t) || w.lap < LAP(t) -> own = t; tries++; goto next
+	:: w.lap > LAP(t) ->
+		t = t + (w.lap - LAP(t)) * SLOTS;
+		if
+		:: w.state == TAKEN -> t = t + w.many
+		:: else -> t = t - SLOTS + 1
+		fi;
+		goto look
 	fi;
+	if
+	:: true
+	:: STEP(head = own)
+	fi;
+	i = 0;
+	do
+	:: i < n ->
+		STEP(assert(IS(AT(t + i), (i == 0 -> TAKEN : FULL), t + i));
+		m = payload[(t + i) % SLOTS];
+		assert(!ended);
+		assert(!got[m]); /* nothing comes twice */
+		got[m] = true;
+		/* Two consumers may be out of step here, not at their tickets. */
+		assert(CONSUMERS > 1 || m % (SENDS + 1) + 1 > last[m / (SENDS + 1)]);
+		last[m / (SENDS + 1)] = m % (SENDS + 1) + 1;
+		m = 0; i++)
+	:: else -> break
+	od;
+#ifdef UPWARDS
+	i = 0;
+	do
+	:: i < n ->
+		STEP(SET(t + i, FREE, LAP(t + i) + 1); i++)
+	:: else -> break
+	od;
+#else
+	i = n;
+	do
+	:: i > 0 ->
+		STEP(i--; assert(IS(AT(t + i), (i == 0 -> TAKEN : FULL), t + i));
+#ifdef LAP_SHORT
+		SET(t + i, FREE, LAP(t + i))
+#else
+		SET(t + i, FREE, LAP(t + i) + 1)
+#endif
+		)
+	:: else -> break
+	od;
+#endif
 	goto next;
-over:	atomic { t = 0; w = 0; tries = 0; noted = false; living-- }
+over:	atomic { t = 0; n = 0; i = 0; own = 0; tries = 0; living-- }
 }
 
-/* A living party of p's role that tried for the same ticket. */
-#ifdef NO_DOUBT
-#define DOUBT doubt = false
-#else
-#define DOUBT                                                         \
-	q = 0;                                                        \
-	do                                                            \
-	:: q < SIDES ->                                               \
-		doubt = doubt || (q != p && note[q] == t && !dead[q] && \
-				  PRODUCES(q) == PRODUCES(p));        \
-		q++                                                   \
-	:: else -> break                                              \
-	od;                                                           \
-	q = 0
-#endif
-
-#define STUCK(w)                                      \
-	((PRODUCES(p) && w == FREE(t)) ||             \
-	 (!PRODUCES(p) && (w == FULL(t) || w == VOID(t))))
-
-inline repair_pass()
+/* From what a held run left to what it becomes, slot by slot, the first last. */
+inline settle_slot(s, from, was, to, l)
 {
-	p = 0;
+	atomic {
+		if
+#ifndef MEND_BY_STORE
+		:: AT(s).state == from && AT(s).lap == LAP(s) && AT(s).party == was ->
+#else
+		:: true ->
+#endif
+			SET(s, to, l)
+		:: else
+		fi
+	}
+}
+
+proctype repairer()
+{
+	word_t w;
+	byte p, s, t, n;
+
+again:	p = 0;
 	do
 	:: p < SIDES ->
 		if
-		:: dead[p] && note[p] != NONE ->
-			atomic { t = note[p]; next = (PRODUCES(p) -> tail : head) };
-			if
-			:: t < next && next - t <= SLOTS ->
-				w = WORD(t);
+		:: atomic { dead[p] && owner[p] == 0 -> s = 0 };
+			do
+			:: s < SLOTS ->
+				atomic { READ(w, s) };
 				if
-				:: STUCK(w) ->
-					doubt = false;
-					atomic { DOUBT };
+				:: (w.state == BUSY || w.state == TAKEN) &&
+				   w.party == p ->
+#ifndef NO_TENANCY
 					if
-					:: !doubt ->
-						atomic {
-#ifndef NO_CAS
-						if
-						:: WORD(t) == w ->
+					:: owner[p] == 0
+					:: else -> break
+					fi;
 #endif
-							WORD(t) = (PRODUCES(p) ->
-								VOID(t) : AGAIN(t));
-#ifndef NO_CAS
-						:: else
-						fi;
-#endif
-						note[p] = NONE }
-					:: else
+					t = w.lap * SLOTS + s;
+					n = w.many;
+					do
+					:: n > 1 && w.state == BUSY -> n--;
+						settle_slot(t + n, FREE, NOBODY,
+							    VOID, LAP(t + n))
+					:: n > 1 && w.state == TAKEN -> n--;
+						settle_slot(t + n, FULL, NOBODY,
+							    FREE, LAP(t + n) + 1)
+					:: else -> break
+					od;
+					if
+					:: w.state == BUSY ->
+						settle_slot(t, BUSY, p, VOID,
+							    LAP(t))
+					:: else ->
+						settle_slot(t, TAKEN, p, FREE,
+							    LAP(t) + 1)
 					fi
-				:: else -> note[p] = NONE
-				fi
-			:: else -> note[p] = NONE
-			fi
+				:: else
+				fi;
+				s++
+			:: else ->
+				/* bury */
+				atomic {
+					if
+					:: owner[p] == 0 -> owner[p] = 1
+					:: else
+					fi;
+					break
+				}
+			od
 		:: else
 		fi;
 		p++
 	:: else -> break
 	od;
-	atomic { t = 0; w = 0; next = 0; doubt = false; p = 0 }
+	atomic { p = 0; s = 0; t = 0; n = 0; w.state = FREE; w.party = NOBODY;
+		 w.many = 1; w.lap = 0 };
+	if
+	:: living == 0 -> goto quiet
+	:: else -> goto again
+	fi;
+	/* When all are gone or dead, and settled, nobody's slot is left. */
+quiet:	atomic {
+		p = 0;
+		do
+		:: p < SIDES ->
+			if
+			:: dead[p] && owner[p] == 0 -> goto again
+			:: else -> p++
+			fi
+		:: else -> break
+		od;
+		s = 0;
+		do
+		:: s < SLOTS ->
+			assert(word[s].state != BUSY && word[s].state != TAKEN);
+			/* Nothing is left behind by consumers that saw the end. */
+			assert(!ended || word[s].state != FULL);
+			s++
+		:: else -> break
+		od
+	}
 }
 
-proctype repairer()
+proctype closer()
 {
-	byte p, q, t, w, next;
-	bool doubt;
-
-	/* Once at any time, and once when nobody else is there. */
-	repair_pass();
-	living == 0;
-	repair_pass();
-	/* No slot is stuck: what lies between head and tail can be taken ... */
-	t = head;
-	do
-	:: t < tail ->
-		assert(WORD(t) == FULL(t) || WORD(t) == VOID(t));
-		t++
-	:: else -> break
-	od;
-	/* ... and all the others are free for the next producer. */
-	do
-	:: t < head + SLOTS ->
-		assert(WORD(t) == FREE(t));
-		t++
-	:: else -> break
-	od
+	closed = true
 }
 
 init {
@@ -262,14 +423,23 @@ init {
 
 	atomic {
 		do
-		:: i < SIDES ->
-			if
-			:: PRODUCES(i) -> run producer(i)
-			:: else -> run consumer(i)
-			fi;
-			i++
+		:: i < PRODUCERS -> run producer(i, i, true); i++
 		:: else -> break
 		od;
-		run repairer()
+		do
+		:: i < SIDES -> run consumer(i); i++
+		:: else -> break
+		od;
+#if SUCCESSOR
+		run producer(0, PRODUCERS, false);
+#endif
+#if CLOSES
+		run closer();
+#endif
+		i = 0;
+		do
+		:: i < REPAIRERS -> run repairer(); i++
+		:: else -> break
+		od
 	}
 }

@@ -2,43 +2,46 @@
 /*
  * ring_mpmc.h - many producers, many consumers, one order.
  *
- *              head                      tail
- *               |                         |
- *    word:  F+1 | F+1 full full free full |  F    F    F       F: free, lap n
- *     ticket    |  4    5    6    7    8  |  9
- *                                 |
- *                     reserved, not yet published: consumers wait here
+ *              head                      tail              hints: no less
+ *               |                         |                than these
+ *    word:  F+1 | F+1 full taken busy full |  F    F    F       F: free, lap n
+ *     ticket    |  4    5    6    7    8   |  9
  *
- * A slot's word holds a lap and a state, and it alone decides whether a ticket
- * can be had: neither side ever reads the other's index. A producer finds the
- * slot at tail free for this lap, moves tail by cmpxchg, fills the slot and
- * stores the word; a consumer does the same at head. (Vyukov's bounded queue,
- * https://www.1024cores.net/home/lock-free-algorithms/queues, with laps for
- * sequence numbers, so that a ring of zeros is an empty one; and with runs: n
- * tickets for one cmpxchg.) Nobody publishes in ticket order: a producer that is
- * stopped between ticket and publish delays the consumers that come to its slot
- * and no producer, until the ring is full.
+ * A slot's word holds a lap, a state and who works on it, and it alone decides
+ * whether a ticket can be had. A producer walks to the first slot that is free
+ * for this lap, makes it busy by cmpxchg, fills it and stores that it is full; a
+ * consumer does the same from full over taken to free, for the next lap. (Laps
+ * and states are those of Vyukov's bounded queue,
+ * https://www.1024cores.net/home/lock-free-algorithms/queues. That queue takes
+ * its tickets from a shared index; here the word itself is the ticket, so that
+ * the one locked instruction tells who has the slot, and goes to a cache line
+ * that is needed anyway.) head and tail are hints where to begin the walk, plain
+ * stores, once every four slots. n slots in a row cost one cmpxchg: the first
+ * word says how many.
+ *
+ * Everybody passes every ticket: all before the first free one have producers,
+ * so order is that of the cmpxchg's, one for all. Nobody publishes in ticket
+ * order: a producer that is stopped between ticket and publish delays the
+ * consumers that come to its slot and no producer, until the ring is full.
  *
  * Memory order: a word is stored with release once the payload is written or
- * read, and loaded with acquire before it is read or written. head and tail
- * order nothing but the tickets.
+ * read, and loaded with acquire before it is read or written. Nothing else
+ * orders anything.
  *
- * Death: before it moves head or tail, a side notes in its party which tickets
- * it tries for: a plain store, about 0.3 ns. Killed at any instruction, it
- * leaves at most one run of slots behind, which pinring_mpmc_repair() finds by
- * that note: slots it had not published become void (consumers skip them),
- * messages it had taken are counted as lost and their slots are free again. The
- * ring is whole after that; until then consumers get -EAGAIN at the first such
- * slot, or producers once they come round to it. The waiting forms below repair
- * by themselves. A party is one of pid namespace and process: a process in
- * another pid namespace counts as alive, and a thread that ends without closing
- * its handle holds its party until its process ends. After fork() a handle is
- * the parent's.
+ * Death: killed at any instruction, a side leaves at most one run of slots busy,
+ * or taken, in its name. pinring_mpmc_repair() finds them: what a producer had
+ * not published becomes void (consumers skip it), what a consumer had taken is
+ * counted as lost and free again. The ring is whole after that; until then
+ * consumers get -EAGAIN at the first such slot, or producers once they come
+ * round to it. The waiting forms below repair by themselves. A party is one of
+ * pid namespace and process: a process in another pid namespace counts as alive,
+ * and a thread that ends without closing its handle holds its party until its
+ * process ends. After fork() a handle is the parent's.
  *
  * A handle is one side in one thread, and holds one run at a time. Everything
- * here is lock-free; a call gives up with -EAGAIN after PINRING_MPMC_TRIES lost
- * races in a row. Header and words are hostile territory: an index is masked
- * before use, a word that no honest peer stores is -EPROTO.
+ * here is lock-free; a call gives up with -EAGAIN after PINRING_MPMC_TRIES steps
+ * of its walk. Header and words are hostile territory: an index is masked before
+ * use, a word that no honest peer stores is -EPROTO.
  */
 #ifndef PINRING_RING_MPMC_H
 #define PINRING_RING_MPMC_H
@@ -56,12 +59,13 @@ extern "C" {
 #endif
 
 #define PINRING_MPMC_TRIES 10000
-#define PINRING_MPMC_RUN_MAX 65535 /* slots of one run */
 
 /* Private memory, checked once when opened. */
 struct pinring_mpmc_side {
 	uint64_t ticket; /* of the first slot held */
 	uint64_t held; /* slots reserved or peeked, not yet done with */
+	uint64_t next; /* all tickets before are taken: as far as we know */
+	uint64_t name; /* of our party, in a word that we hold */
 	uint64_t mask; /* capacity - 1 */
 	uint64_t shift; /* log2 of the capacity */
 	uint64_t stride;
@@ -84,7 +88,7 @@ struct pinring_mpmc_consumer {
 };
 
 /*
- * capacity: slots, a power of two from 2 to 2^32; slot_bytes: a multiple of 8 up
+ * capacity: slots, a power of two from 2 to 2^27; slot_bytes: a multiple of 8 up
  * to 2^20, of which 8 and 56 fill their cache lines best, because 8 bytes a slot
  * are the ring's; parties: producers and consumers that may have it open at a
  * time, up to 256. -EINVAL, or what pinring_object_create returns.
@@ -113,7 +117,8 @@ pinring_mpmc_consumer_close(struct pinring_mpmc_consumer *consumer);
 
 /*
  * Settles what dead parties left. Returns how many slots that were. Any side,
- * any time, by several at once; it looks into /proc, so not in a hot loop.
+ * any time, by several at once; it looks into /proc, and if somebody is dead at
+ * every slot, so not in a hot loop.
  */
 PINRING_API int64_t pinring_mpmc_repair(const struct pinring_mpmc_side *side);
 
@@ -154,112 +159,158 @@ PINRING_HOST_FN __u64 *pinring_mpmc_word(const struct pinring_mpmc_side *s,
 	return (__u64 *)(void *)(s->slots + (ticket & s->mask) * stride);
 }
 
+/* What the word is in that state, in the lap of that ticket. */
 PINRING_HOST_FN __u64 pinring_mpmc_turn(const struct pinring_mpmc_side *s,
 					uint64_t ticket, __u64 state)
 {
-	/* The shift to the left drops what a sum of tickets has too much. */
-	return ticket << 1 >> (s->shift + 1) << PINRING_LAP_SHIFT | state;
+	/* The shift to the left drops what a lap has too much. */
+	return ticket >> s->shift << PINRING_MPMC_LAP_SHIFT | state;
 }
 
-/* Laps wrap with the 63 bits of the tickets, not with those of the word. */
-PINRING_HOST_FN bool pinring_mpmc_is_older(const struct pinring_mpmc_side *s,
-					   __u64 word, __u64 turn)
+/* How many laps the word is ahead of the ticket; they wrap. */
+PINRING_HOST_FN int64_t pinring_mpmc_laps(const struct pinring_mpmc_side *s,
+					  __u64 word, uint64_t ticket)
 {
-	return (int64_t)((word - turn) << (s->shift - 1)) < 0;
+	return (int64_t)((word & ~PINRING_MPMC_BELOW_LAP) -
+			 pinring_mpmc_turn(s, ticket, 0)) >>
+	       PINRING_MPMC_LAP_SHIFT;
 }
 
-PINRING_HOST_FN void pinring_mpmc_intend(const struct pinring_mpmc_side *s,
-					 uint64_t intent)
+PINRING_HOST_FN uint64_t pinring_mpmc_run(__u64 word)
 {
-	/*
-	 * release: whoever reads this note sees all that was stored for the
-	 * last one as well; pairs with the acquire in pinring_mpmc_repair().
-	 */
-	__atomic_store_n(&s->party->intent, intent, __ATOMIC_RELEASE);
+	uint64_t n = word >> PINRING_MPMC_RUN_SHIFT & PINRING_MPMC_RUN_MAX;
+
+	return n ? n : 1;
 }
 
 /*
- * Takes up to `want` consecutive tickets whose slots are all in `state`, and
- * returns how many; the first is *at >> 1. 0: it is not their turn, and *at is
- * the index as it stands and *word the first slot's word; -EAGAIN: others were
- * always faster.
+ * One step of the walk, at a slot that is not ours to take: to the next ticket
+ * that may be, 0; or why there is none: -EAGAIN, -EPIPE, -EPROTO. Never to a
+ * ticket within a run that somebody holds: only its first word says so.
  */
-PINRING_HOST_FN int64_t pinring_mpmc_claim(const struct pinring_mpmc_side *s,
-					   __u64 *index, uint64_t want,
-					   __u64 state, uint64_t stride,
-					   __u64 *at, __u64 *word)
+PINRING_HOST_FN int pinring_mpmc_step(const struct pinring_mpmc_side *s,
+				      bool produces, uint64_t *ticket,
+				      __u64 word)
 {
+	const __u64 state = word & PINRING_MPMC_STATE;
+	const int64_t laps = pinring_mpmc_laps(s, word, *ticket);
+
+	if (laps == 0) {
+		if (state == PINRING_MPMC_END)
+			return -EPIPE;
+		if (state == PINRING_MPMC_TAKEN ||
+		    (produces && state == PINRING_MPMC_BUSY))
+			*ticket += pinring_mpmc_run(word);
+		else if (produces && (state == PINRING_MPMC_FULL ||
+				      state == PINRING_MPMC_VOID))
+			*ticket += 1;
+		else if (!produces && state != PINRING_MPMC_FULL &&
+			 state <= PINRING_MPMC_VOID)
+			return -EAGAIN;
+		else
+			return -EPROTO;
+		return 0;
+	}
+	if (laps < 0) /* still of the last lap: full, or nothing in it yet */
+		return laps == -1 && state != PINRING_MPMC_FREE &&
+				       state != PINRING_MPMC_END &&
+				       (produces || state != PINRING_MPMC_BUSY) ?
+			       -EAGAIN :
+			       -EPROTO;
+	/* Others have been here since, and moved on by that many laps. */
+	*ticket += (uint64_t)laps << s->shift;
+	if (state == PINRING_MPMC_TAKEN ||
+	    (produces && state == PINRING_MPMC_BUSY))
+		*ticket += pinring_mpmc_run(word);
+	else if (!produces || state == PINRING_MPMC_FREE)
+		*ticket -= s->mask; /* what was here a lap ago is done with */
+	else if (state != PINRING_MPMC_END)
+		*ticket += 1;
+	return 0;
+}
+
+/* A free slot is a producer's to take, a full one a consumer's. */
+#define PINRING_MPMC_WANTED(produces) \
+	((produces) ? PINRING_MPMC_FREE : PINRING_MPMC_FULL)
+
+/*
+ * Takes up to `want` consecutive slots that are free, or full, and returns how
+ * many; the first is *ticket's. Or, with the word it stopped at, what
+ * pinring_mpmc_step() said; -EAGAIN also: the walk was too long for one call.
+ */
+PINRING_HOST_FN int64_t pinring_mpmc_claim(struct pinring_mpmc_side *s,
+					   __u64 *hint, bool produces,
+					   uint64_t want, uint64_t stride,
+					   uint64_t *ticket, __u64 *word)
+{
+	uint64_t at = __atomic_load_n(hint, __ATOMIC_RELAXED);
 	int64_t rc = -EAGAIN;
-	bool noted = false;
 	int tries;
 
-	*at = __atomic_load_n(index, __ATOMIC_RELAXED);
+	/* A hint may lag: whoever stored it last may have done so late. */
+	if ((int64_t)(s->next - at) > 0)
+		at = s->next;
 	for (tries = 0; tries < PINRING_MPMC_TRIES; tries++) {
-		const uint64_t first = *at >> 1;
-		uint64_t n;
-		__u64 now;
+		const __u64 free = pinring_mpmc_turn(
+			s, at, PINRING_MPMC_WANTED(produces));
+		__u64 *first = pinring_mpmc_word(s, at, stride);
+		/* acquire: pairs with the release in _hand_over */
+		__u64 now = __atomic_load_n(first, __ATOMIC_ACQUIRE);
+		uint64_t n = 1;
 
-		for (n = 0; n < want; n++) {
-			/* acquire: pairs with the release in _hand_over */
-			*word = __atomic_load_n(
-				pinring_mpmc_word(s, first + n, stride),
-				__ATOMIC_ACQUIRE);
-			if (*word != pinring_mpmc_turn(s, first + n, state))
-				break;
-		}
-		if (__builtin_expect(n && !(*at & 1), 1)) {
-			noted = true;
-			pinring_mpmc_intend(s, first << PINRING_INTENT_BITS | n);
-			/* release: the note is there before the tickets are ours */
-			if (__atomic_compare_exchange_n(index, at, *at + 2 * n,
-							false, __ATOMIC_RELEASE,
-							__ATOMIC_RELAXED))
+		if (__builtin_expect(now == free, 1)) {
+			for (; n < want; n++)
+				if (__atomic_load_n(
+					    pinring_mpmc_word(s, at + n, stride),
+					    __ATOMIC_ACQUIRE) !=
+				    pinring_mpmc_turn(
+					    s, at + n,
+					    PINRING_MPMC_WANTED(produces)))
+					break;
+			if (__atomic_compare_exchange_n(
+				    first, &now,
+				    pinring_mpmc_turn(
+					    s, at,
+					    produces ? PINRING_MPMC_BUSY :
+						       PINRING_MPMC_TAKEN) |
+					    n << PINRING_MPMC_RUN_SHIFT | s->name,
+				    false, __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+				*ticket = at;
+				s->next = at + n;
+				/* Several store it, any boundary of runs will do. */
+				if ((at ^ s->next) & ~3ull)
+					__atomic_store_n(hint, s->next,
+							 __ATOMIC_RELAXED);
 				return (int64_t)n;
-			continue;
+			}
 		}
-		/* After the word: who changed that had moved the index before. */
-		now = __atomic_load_n(index, __ATOMIC_RELAXED);
-		if (now == *at) {
-			rc = 0;
+		*word = now;
+		rc = pinring_mpmc_step(s, produces, &at, now);
+		if (rc)
 			break;
-		}
-		*at = now;
+		rc = -EAGAIN;
 	}
-	/*
-	 * A note of tickets that another got would stand in the way of repair:
-	 * it cannot tell which of the two took them.
-	 */
-	if (noted)
-		pinring_mpmc_intend(s, 0);
+	if (rc != -EPROTO)
+		s->next = at;
+	*ticket = at;
 	return rc;
 }
 
-/* The words of n slots: `state` of the lap of their tickets + ahead. */
+/* The words of n slots, the last one first: `state`, `ahead` tickets later. */
 PINRING_HOST_FN void pinring_mpmc_hand_over(const struct pinring_mpmc_side *s,
 					    uint64_t ticket, uint64_t n,
 					    uint64_t ahead, __u64 state,
 					    uint64_t stride)
 {
-	uint64_t i;
-
 	/*
 	 * release: the payload is written, or read, before the slot changes
-	 * hands; pairs with the acquire in _claim.
+	 * hands; pairs with the acquire in _claim. The first word, which holds
+	 * the run, goes last, and before it those that a walk comes to next.
 	 */
-	for (i = 0; i < n; i++)
-		__atomic_store_n(pinring_mpmc_word(s, ticket + i, stride),
-				 pinring_mpmc_turn(s, ticket + i + ahead, state),
+	while (n--)
+		__atomic_store_n(pinring_mpmc_word(s, ticket + n, stride),
+				 pinring_mpmc_turn(s, ticket + n + ahead, state),
 				 __ATOMIC_RELEASE);
-	/* A void slot as well: consumers that waited for it go on behind it. */
-	pinring_wake(state == PINRING_SLOT_FREE ? &s->shared->sleepers.room :
-						  &s->shared->sleepers.ready);
-}
-
-PINRING_HOST_FN void pinring_mpmc_refuse(const struct pinring_mpmc_side *s)
-{
-	/* One writer: the side whose party this is. */
-	__atomic_store_n(&s->party->refused, s->party->refused + 1,
-			 __ATOMIC_RELAXED);
 }
 
 /* The payload of the i-th slot held; i < what reserve or peek returned. */
@@ -270,26 +321,18 @@ PINRING_HOST_FN void *pinring_mpmc_slot(const struct pinring_mpmc_side *s,
 }
 
 /* -------------------------------------------------------------- producers */
-PINRING_HOST_FN int64_t
-pinring_mpmc_reserve_at(const struct pinring_mpmc_side *s, uint64_t want,
-			uint64_t stride, uint64_t *ticket)
+PINRING_HOST_FN int64_t pinring_mpmc_reserve_at(struct pinring_mpmc_side *s,
+						uint64_t want, uint64_t stride,
+						uint64_t *ticket)
 {
-	__u64 at, word = 0;
-	int64_t n = pinring_mpmc_claim(s, &s->shared->tail, want,
-				       PINRING_SLOT_FREE, stride, &at, &word);
+	__u64 word;
 
-	*ticket = at >> 1;
-	if (__builtin_expect(n > 0, 1))
-		return n;
-	if (n == 0 && at & 1)
+	if (__builtin_expect(
+		    __atomic_load_n(&s->shared->closed, __ATOMIC_RELAXED) != 0,
+		    0))
 		return -EPIPE;
-	if (n == 0 &&
-	    !pinring_mpmc_is_older(s, word,
-				   pinring_mpmc_turn(s, at >> 1,
-						     PINRING_SLOT_FREE)))
-		return -EPROTO;
-	pinring_mpmc_refuse(s);
-	return -EAGAIN;
+	return pinring_mpmc_claim(s, &s->shared->tail, true, want, stride,
+				  ticket, &word);
 }
 
 /*
@@ -324,10 +367,12 @@ static inline void pinring_mpmc_commit(struct pinring_mpmc_producer *p,
 	struct pinring_mpmc_side *s = &p->side;
 
 	n = n < s->held ? n : s->held;
-	pinring_mpmc_hand_over(s, s->ticket, n, 0, PINRING_SLOT_FULL,
-			       s->stride);
 	pinring_mpmc_hand_over(s, s->ticket + n, s->held - n, 0,
-			       PINRING_SLOT_VOID, s->stride);
+			       PINRING_MPMC_VOID, s->stride);
+	pinring_mpmc_hand_over(s, s->ticket, n, 0, PINRING_MPMC_FULL,
+			       s->stride);
+	/* For void slots, too: consumers that waited go on behind them. */
+	pinring_wake(&s->shared->sleepers.ready);
 	s->held = 0;
 }
 
@@ -337,54 +382,50 @@ static inline void pinring_mpmc_abort(struct pinring_mpmc_producer *p)
 }
 
 /* -------------------------------------------------------------- consumers */
-/* No message is ready: why. */
-PINRING_HOST_FN int64_t pinring_mpmc_nothing(const struct pinring_mpmc_side *s,
-					     __u64 at, __u64 word)
+/*
+ * At a slot that has nothing to read: whether to look again. A void one is
+ * skipped. Closed, the first free one becomes the end: if no producer was
+ * faster, none will ever come behind it.
+ */
+PINRING_HOST_FN bool pinring_mpmc_skip(const struct pinring_mpmc_side *s,
+				       uint64_t ticket, __u64 word,
+				       uint64_t stride)
 {
-	const struct pinring_mpmc_header *h = s->shared;
+	__u64 next;
 
-	if (at & 1 ||
-	    !pinring_mpmc_is_older(s, word,
-				   pinring_mpmc_turn(s, at >> 1,
-						     PINRING_SLOT_FULL)))
-		return -EPROTO;
-	/*
-	 * Closed, no ticket beyond tail will ever be taken. Not before: to look
-	 * at tail whenever the ring is empty costs producers half their speed.
-	 */
-	if (__atomic_load_n(&h->closed, __ATOMIC_RELAXED) &&
-	    __atomic_load_n(&h->tail, __ATOMIC_RELAXED) == (at | 1))
-		return -EPIPE;
-	pinring_mpmc_refuse(s);
-	return -EAGAIN;
+	if (word == pinring_mpmc_turn(s, ticket, PINRING_MPMC_VOID))
+		next = pinring_mpmc_turn(s, ticket + s->mask + 1,
+					 PINRING_MPMC_FREE);
+	else if (word == pinring_mpmc_turn(s, ticket, PINRING_MPMC_FREE) &&
+		 __atomic_load_n(&s->shared->closed, __ATOMIC_RELAXED))
+		next = pinring_mpmc_turn(s, ticket, PINRING_MPMC_END);
+	else
+		return false;
+	/* release: as in _hand_over; there is no payload */
+	__atomic_compare_exchange_n(pinring_mpmc_word(s, ticket, stride), &word,
+				    next, false, __ATOMIC_RELEASE,
+				    __ATOMIC_RELAXED);
+	pinring_wake(&s->shared->sleepers.room);
+	return true;
 }
 
-PINRING_HOST_FN int64_t pinring_mpmc_peek_at(const struct pinring_mpmc_side *s,
+PINRING_HOST_FN int64_t pinring_mpmc_peek_at(struct pinring_mpmc_side *s,
 					     uint64_t want, uint64_t stride,
 					     uint64_t *ticket)
 {
+	int64_t n = -EAGAIN;
 	int tries;
 
 	for (tries = 0; tries < PINRING_MPMC_TRIES; tries++) {
-		__u64 at, word = 0;
-		int64_t n = pinring_mpmc_claim(s, &s->shared->head, want,
-					       PINRING_SLOT_FULL, stride, &at,
-					       &word);
+		__u64 word = 0;
 
-		*ticket = at >> 1;
-		if (__builtin_expect(n > 0, 1))
-			return n;
-		if (n < 0)
-			return n;
-		if (word != pinring_mpmc_turn(s, at >> 1, PINRING_SLOT_VOID))
-			return pinring_mpmc_nothing(s, at, word);
-		/* Skipped: taken like a message, and given back at once. */
-		if (pinring_mpmc_claim(s, &s->shared->head, 1, PINRING_SLOT_VOID,
-				       stride, &at, &word) > 0)
-			pinring_mpmc_hand_over(s, at >> 1, 1, s->mask + 1,
-					       PINRING_SLOT_FREE, stride);
+		n = pinring_mpmc_claim(s, &s->shared->head, false, want, stride,
+				       ticket, &word);
+		if (__builtin_expect(n > 0, 1) ||
+		    !pinring_mpmc_skip(s, *ticket, word, stride))
+			break;
 	}
-	return -EAGAIN;
+	return n;
 }
 
 /*
@@ -414,7 +455,8 @@ static inline void pinring_mpmc_release(struct pinring_mpmc_consumer *c)
 	struct pinring_mpmc_side *s = &c->side;
 
 	pinring_mpmc_hand_over(s, s->ticket, s->held, s->mask + 1,
-			       PINRING_SLOT_FREE, s->stride);
+			       PINRING_MPMC_FREE, s->stride);
+	pinring_wake(&s->shared->sleepers.room);
 	s->held = 0;
 }
 
@@ -486,7 +528,7 @@ static inline int64_t pinring_mpmc_pop_batch(struct pinring_mpmc_consumer *c,
 static inline int pinring_mpmc_push_u64(struct pinring_mpmc_producer *p,
 					uint64_t item)
 {
-	const struct pinring_mpmc_side *s = &p->side;
+	struct pinring_mpmc_side *s = &p->side;
 	uint64_t ticket;
 	int64_t n = pinring_mpmc_reserve_at(s, 1, PINRING_MPMC_STRIDE_U64,
 					    &ticket);
@@ -494,15 +536,16 @@ static inline int pinring_mpmc_push_u64(struct pinring_mpmc_producer *p,
 	if (n < 0)
 		return (int)n;
 	pinring_mpmc_word(s, ticket, PINRING_MPMC_STRIDE_U64)[1] = item;
-	pinring_mpmc_hand_over(s, ticket, 1, 0, PINRING_SLOT_FULL,
+	pinring_mpmc_hand_over(s, ticket, 1, 0, PINRING_MPMC_FULL,
 			       PINRING_MPMC_STRIDE_U64);
+	pinring_wake(&s->shared->sleepers.ready);
 	return 0;
 }
 
 static inline int pinring_mpmc_pop_u64(struct pinring_mpmc_consumer *c,
 				       uint64_t *item)
 {
-	const struct pinring_mpmc_side *s = &c->side;
+	struct pinring_mpmc_side *s = &c->side;
 	uint64_t ticket;
 	int64_t n = pinring_mpmc_peek_at(s, 1, PINRING_MPMC_STRIDE_U64,
 					 &ticket);
@@ -510,8 +553,9 @@ static inline int pinring_mpmc_pop_u64(struct pinring_mpmc_consumer *c,
 	if (n < 0)
 		return (int)n;
 	*item = pinring_mpmc_word(s, ticket, PINRING_MPMC_STRIDE_U64)[1];
-	pinring_mpmc_hand_over(s, ticket, 1, s->mask + 1, PINRING_SLOT_FREE,
+	pinring_mpmc_hand_over(s, ticket, 1, s->mask + 1, PINRING_MPMC_FREE,
 			       PINRING_MPMC_STRIDE_U64);
+	pinring_wake(&s->shared->sleepers.room);
 	return 0;
 }
 
@@ -521,22 +565,16 @@ static inline int pinring_mpmc_pop_u64(struct pinring_mpmc_consumer *c,
  */
 static inline void pinring_mpmc_close(const struct pinring_mpmc_side *s)
 {
-	__atomic_or_fetch(&s->shared->tail, 1, __ATOMIC_RELAXED);
 	__atomic_store_n(&s->shared->closed, 1, __ATOMIC_RELEASE);
 	pinring_wake(&s->shared->sleepers.ready);
 	pinring_wake(&s->shared->sleepers.room);
 }
 
-/* Messages published or on their way; by others, so gone as soon as read. */
-static inline uint64_t pinring_mpmc_fill(const struct pinring_mpmc_side *s)
-{
-	uint64_t head = __atomic_load_n(&s->shared->head, __ATOMIC_ACQUIRE);
-	uint64_t tail = __atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED);
-	uint64_t n = ((tail & ~1ull) - (head & ~1ull)) >> 1;
-
-	/* head was read first: tail may have run ahead of it meanwhile. */
-	return n <= s->mask + 1 ? n : s->mask + 1;
-}
+/*
+ * Messages published or on their way; by others, so gone as soon as read. Walks
+ * from the hints, so not for every message.
+ */
+PINRING_API uint64_t pinring_mpmc_fill(const struct pinring_mpmc_side *side);
 
 static inline uint64_t pinring_mpmc_capacity(const struct pinring_mpmc_side *s)
 {
