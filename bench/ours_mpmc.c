@@ -77,7 +77,7 @@ PINRING_FN bool ours_pop(void *handle, uint64_t *item)
 PINRING_FN uint64_t ours_push_n(void *handle, const uint64_t *items, uint64_t n)
 {
 	struct ours *o = handle;
-	int64_t sent = pinring_mpmc_push_batch(&o->producer, items, n);
+	int64_t sent = pinring_mpmc_push_batch_u64(&o->producer, items, n);
 
 	return sent > 0 ? (uint64_t)sent : 0;
 }
@@ -85,7 +85,7 @@ PINRING_FN uint64_t ours_push_n(void *handle, const uint64_t *items, uint64_t n)
 PINRING_FN uint64_t ours_pop_n(void *handle, uint64_t *items, uint64_t n)
 {
 	struct ours *o = handle;
-	int64_t got = pinring_mpmc_pop_batch(&o->consumer, items, n);
+	int64_t got = pinring_mpmc_pop_batch_u64(&o->consumer, items, n);
 
 	return got > 0 ? (uint64_t)got : 0;
 }

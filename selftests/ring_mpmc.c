@@ -205,6 +205,54 @@ TEST_F(mpmc, runs_are_as_long_as_there_is_room)
 	}
 }
 
+TEST_F(mpmc, nothing_wanted_is_nothing_taken)
+{
+	uint64_t item = 0;
+
+	EXPECT_EQ(0, pinring_mpmc_reserve(&self->p, 0));
+	EXPECT_EQ(0, pinring_mpmc_peek(&self->c, 0));
+	EXPECT_EQ(0, pinring_mpmc_push_batch(&self->p, &item, 0));
+	EXPECT_EQ(0, pinring_mpmc_pop_batch(&self->c, &item, 0));
+	EXPECT_EQ(0, pinring_mpmc_push_batch_u64(&self->p, &item, 0));
+	EXPECT_EQ(0, pinring_mpmc_pop_batch_u64(&self->c, &item, 0));
+	EXPECT_EQ(0u, pinring_mpmc_fill(&self->p.side));
+	ASSERT_EQ(0, push(&self->p, 3));
+	EXPECT_EQ(0, pinring_mpmc_peek(&self->c, 0));
+	EXPECT_EQ(3u, pop(&self->c));
+}
+
+TEST_F(mpmc, batches_of_any_length_wrap_and_come_in_order)
+{
+	const uint64_t words = variant->slot_bytes / 8;
+	static uint64_t out[CAPACITY * 8], in[CAPACITY * 8];
+	uint64_t sent = 0, got = 0;
+	struct dice d = { 11 };
+
+	while (got < 40 * CAPACITY) {
+		uint64_t n = roll(&d, CAPACITY + 1), room = CAPACITY - (sent - got);
+		int64_t k;
+
+		for (uint64_t i = 0; i < n; i++) {
+			item_fill(&in[i * words], variant->slot_bytes, sent + i);
+		}
+		k = words == 1 ? pinring_mpmc_push_batch_u64(&self->p, in, n) :
+				 pinring_mpmc_push_batch(&self->p, in, n);
+		ASSERT_EQ(n < room ? n : room, (uint64_t)(k == -EAGAIN ? 0 : k));
+		sent += n < room ? n : room;
+		n = roll(&d, CAPACITY + 1);
+		k = words == 1 ? pinring_mpmc_pop_batch_u64(&self->c, out, n) :
+				 pinring_mpmc_pop_batch(&self->c, out, n);
+		ASSERT_EQ(n < sent - got ? n : sent - got,
+			  (uint64_t)(k == -EAGAIN ? 0 : k));
+		for (int64_t i = 0; i < k; i++) {
+			ASSERT_TRUE(item_is_whole(&out[(uint64_t)i * words],
+						  variant->slot_bytes));
+			ASSERT_EQ(got, out[(uint64_t)i * words]);
+			got++;
+		}
+	}
+}
+
 TEST_F(mpmc, a_handle_holds_one_run_at_a_time)
 {
 	ASSERT_EQ(2, pinring_mpmc_reserve(&self->p, 2));

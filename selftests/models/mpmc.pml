@@ -47,7 +47,9 @@
 #endif
 
 #define SIDES (PRODUCERS + CONSUMERS)
-#define TRIES 2 /* times a side finds the ring full, or empty, and gives up */
+#ifndef TRIES
+#define TRIES 1 /* times a side finds the ring full, or empty, and gives up */
+#endif
 #define NOBODY 255
 
 #define LAP(t) ((t) / SLOTS)
@@ -97,6 +99,9 @@ bool ended;
 #define RUN(w) w.many
 #endif
 
+/* What is not needed any more is forgotten, which spares states. */
+#define FORGET(w) w.state = FREE; w.party = NOBODY; w.many = 1; w.lap = 0
+
 /* A copy of a word, in one access. */
 #define READ(to, t)                                                       \
 	to.state = AT(t).state; to.party = AT(t).party;                   \
@@ -144,7 +149,7 @@ look:	STEP(READ(w, t));
 #endif
 			assert(t == produced);
 			HOLD(t, BUSY, n);
-			produced = produced + n; own = t + n
+			produced = produced + n; own = t + n; FORGET(w)
 		:: else -> goto look
 		fi)
 	:: w.lap == LAP(t) && w.state == END -> goto over
@@ -152,7 +157,7 @@ look:	STEP(READ(w, t));
 		t = t + RUN(w); goto look
 	:: w.lap == LAP(t) && (w.state == FULL || w.state == VOID) ->
 		t++; goto look
-	:: w.lap < LAP(t) -> own = t; tries++; goto next
+	:: w.lap < LAP(t) -> atomic { own = t; t = 0; tries++; FORGET(w); goto next }
 	:: w.lap > LAP(t) ->
 		t = t + (w.lap - LAP(t)) * SLOTS;
 		if
@@ -193,9 +198,8 @@ look:	STEP(READ(w, t));
 	:: else -> break
 	od;
 #endif
-	sent = sent + n;
-	goto next;
-over:	atomic { t = 0; n = 0; i = 0; own = 0; sent = 0; tries = 0; living-- }
+	atomic { sent = sent + n; t = 0; n = 0; i = 0; goto next };
+over:	atomic { FORGET(w); t = 0; n = 0; i = 0; own = 0; sent = 0; tries = 0; living-- }
 }
 
 proctype consumer(byte me)
@@ -229,7 +233,7 @@ look:	STEP(READ(w, t));
 #endif
 			assert(t == consumed);
 			HOLD(t, TAKEN, n);
-			consumed = consumed + n; own = t + n
+			consumed = consumed + n; own = t + n; FORGET(w)
 		:: else -> goto look
 		fi)
 	:: IS(w, VOID, t) -> STEP(
@@ -246,7 +250,7 @@ look:	STEP(READ(w, t));
 	:: IS(w, FREE, t) -> own = t;
 		STEP(if
 		:: closed
-		:: else -> tries++; goto next
+		:: else -> t = 0; tries++; FORGET(w); goto next
 		fi);
 #ifdef NO_END
 		atomic { ended = true; goto over };
@@ -257,7 +261,7 @@ look:	STEP(READ(w, t));
 		fi);
 		goto look
 #endif
-	:: IS(w, BUSY, t) || w.lap < LAP(t) -> own = t; tries++; goto next
+	:: IS(w, BUSY, t) || w.lap < LAP(t) -> atomic { own = t; t = 0; tries++; FORGET(w); goto next }
 	:: w.lap > LAP(t) ->
 		t = t + (w.lap - LAP(t)) * SLOTS;
 		if
@@ -305,8 +309,8 @@ look:	STEP(READ(w, t));
 	:: else -> break
 	od;
 #endif
-	goto next;
-over:	atomic { t = 0; n = 0; i = 0; own = 0; tries = 0; living-- }
+	atomic { t = 0; n = 0; i = 0; goto next };
+over:	atomic { FORGET(w); t = 0; n = 0; i = 0; own = 0; tries = 0; living-- }
 }
 
 /* From what a held run left to what it becomes, slot by slot, the first last. */

@@ -336,8 +336,9 @@ PINRING_HOST_FN int64_t pinring_mpmc_reserve_at(struct pinring_mpmc_side *s,
 }
 
 /*
- * Up to `want` slots, 1 to PINRING_MPMC_RUN_MAX, to be filled in place through
- * pinring_mpmc_slot(); one ticket for all. Returns how many (at least 1),
+ * Up to `want` slots, and no more than PINRING_MPMC_RUN_MAX, to be filled in
+ * place through pinring_mpmc_slot(); one ticket for all. Returns how many (0 if
+ * none are wanted),
  * -EAGAIN: full, -EPIPE: closed, -EPROTO: a damaged slot, -EBUSY: this handle
  * holds slots already.
  */
@@ -348,6 +349,8 @@ static inline int64_t pinring_mpmc_reserve(struct pinring_mpmc_producer *p,
 
 	if (p->side.held)
 		return -EBUSY;
+	if (!want)
+		return 0;
 	if (want > PINRING_MPMC_RUN_MAX)
 		want = PINRING_MPMC_RUN_MAX;
 	n = pinring_mpmc_reserve_at(&p->side, want, p->side.stride,
@@ -429,8 +432,8 @@ PINRING_HOST_FN int64_t pinring_mpmc_peek_at(struct pinring_mpmc_side *s,
 }
 
 /*
- * Up to `want` messages, 1 to PINRING_MPMC_RUN_MAX, to be read in place through
- * pinring_mpmc_slot(). Returns how many (at least 1), -EAGAIN: none is ready,
+ * Up to `want` messages, and no more than PINRING_MPMC_RUN_MAX, to be read in
+ * place through pinring_mpmc_slot(). Returns how many (0 if none are wanted), -EAGAIN: none is ready,
  * -EPIPE: closed and drained, -EPROTO, -EBUSY as pinring_mpmc_reserve().
  */
 static inline int64_t pinring_mpmc_peek(struct pinring_mpmc_consumer *c,
@@ -440,6 +443,8 @@ static inline int64_t pinring_mpmc_peek(struct pinring_mpmc_consumer *c,
 
 	if (c->side.held)
 		return -EBUSY;
+	if (!want)
+		return 0;
 	if (want > PINRING_MPMC_RUN_MAX)
 		want = PINRING_MPMC_RUN_MAX;
 	n = pinring_mpmc_peek_at(&c->side, want, c->side.stride,
@@ -557,6 +562,56 @@ static inline int pinring_mpmc_pop_u64(struct pinring_mpmc_consumer *c,
 			       PINRING_MPMC_STRIDE_U64);
 	pinring_wake(&s->shared->sleepers.room);
 	return 0;
+}
+
+static inline int64_t
+pinring_mpmc_push_batch_u64(struct pinring_mpmc_producer *p,
+			    const uint64_t *items, uint64_t n)
+{
+	struct pinring_mpmc_side *s = &p->side;
+	uint64_t ticket;
+	int64_t i, k;
+
+	if (!n)
+		return 0;
+	k = pinring_mpmc_reserve_at(
+		s, n < PINRING_MPMC_RUN_MAX ? n : PINRING_MPMC_RUN_MAX,
+		PINRING_MPMC_STRIDE_U64, &ticket);
+	for (i = 0; i < k; i++)
+		pinring_mpmc_word(s, ticket + (uint64_t)i,
+				  PINRING_MPMC_STRIDE_U64)[1] = items[i];
+	if (k > 0) {
+		pinring_mpmc_hand_over(s, ticket, (uint64_t)k, 0,
+				       PINRING_MPMC_FULL,
+				       PINRING_MPMC_STRIDE_U64);
+		pinring_wake(&s->shared->sleepers.ready);
+	}
+	return k;
+}
+
+static inline int64_t
+pinring_mpmc_pop_batch_u64(struct pinring_mpmc_consumer *c, uint64_t *items,
+			   uint64_t n)
+{
+	struct pinring_mpmc_side *s = &c->side;
+	uint64_t ticket;
+	int64_t i, k;
+
+	if (!n)
+		return 0;
+	k = pinring_mpmc_peek_at(
+		s, n < PINRING_MPMC_RUN_MAX ? n : PINRING_MPMC_RUN_MAX,
+		PINRING_MPMC_STRIDE_U64, &ticket);
+	for (i = 0; i < k; i++)
+		items[i] = pinring_mpmc_word(s, ticket + (uint64_t)i,
+					     PINRING_MPMC_STRIDE_U64)[1];
+	if (k > 0) {
+		pinring_mpmc_hand_over(s, ticket, (uint64_t)k, s->mask + 1,
+				       PINRING_MPMC_FREE,
+				       PINRING_MPMC_STRIDE_U64);
+		pinring_wake(&s->shared->sleepers.room);
+	}
+	return k;
 }
 
 /*
