@@ -22,7 +22,7 @@ explore()
 	shift
 	rm -f pan* ./*.trail
 	spin -a "$@" "$model" && cc -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c &&
-		./pan -m200000 -w22 >found || return 2
+		./pan -m500000 -w23 >found || return 2
 	cat found
 	grep -q 'max search depth too small\|out of memory' found && return 2
 	grep -q 'errors: 0' found && return 0
@@ -38,23 +38,27 @@ finds()
 	expect_exit 1 "$model: $bug is found" explore "$model" "-D$bug" "$@"
 }
 
-check "mpmc: one slot, two producers, one death" \
-	explore mpmc.pml -DSLOTS=1 -DSENDS=1
-check "mpmc: two slots, two producers, one death" \
-	explore mpmc.pml -DSENDS=1
+check "mpmc: two producers, one death" explore mpmc.pml -DSENDS=1
 check "mpmc: two consumers, one death" \
-	explore mpmc.pml -DPRODUCERS=1 -DCONSUMERS=2
-check "mpmc: two consumers on one slot, two deaths" \
-	explore mpmc.pml -DPRODUCERS=1 -DCONSUMERS=2 -DSLOTS=1 -DDEATHS=2
-check "mpmc: two messages each, one death" explore mpmc.pml
+	explore mpmc.pml -DPRODUCERS=1 -DCONSUMERS=2 -DSENDS=1
+check "mpmc: one of each, more messages, two deaths" \
+	explore mpmc.pml -DPRODUCERS=1 -DDEATHS=2
+check "mpmc: one of each, and somebody closes" \
+	explore mpmc.pml -DPRODUCERS=1 -DSENDS=1 -DCLOSES=1
 if [ "$MODELS" = all ]; then
-	check "mpmc: two messages each, two deaths" explore mpmc.pml -DDEATHS=2
-	check "mpmc: two messages each, one slot, two deaths" \
-		explore mpmc.pml -DSLOTS=1 -DDEATHS=2
+	check "mpmc: a successor in the dead one's party, two who repair" \
+		explore mpmc.pml -DPRODUCERS=1 -DSENDS=1 -DSUCCESSOR=1 -DREPAIRERS=2
+	check "mpmc: two producers, somebody closes" \
+		explore mpmc.pml -DSENDS=1 -DCLOSES=1 -DDEATHS=0
 fi
 
-for bug in NOTE_LATE NOTE_KEPT NO_DOUBT NO_CAS LAP_SHORT; do
-	finds $bug mpmc.pml
+for bug in NO_CAS LAP_SHORT FIRST_FIRST RUN_FORGOTTEN; do
+	finds $bug mpmc.pml -DSENDS=1
+done
+finds UPWARDS mpmc.pml -DPRODUCERS=1 -DCONSUMERS=2 -DSENDS=1
+finds NO_END mpmc.pml -DPRODUCERS=1 -DSENDS=1 -DCLOSES=1
+for bug in MEND_BY_STORE NO_TENANCY; do
+	finds $bug mpmc.pml -DPRODUCERS=1 -DSENDS=1 -DSUCCESSOR=1 -DREPAIRERS=2
 done
 
 finish
