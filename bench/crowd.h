@@ -75,6 +75,7 @@ extern "C" {
 /* No symbol at all as long as there is no such ring. */
 const struct crowd_queue *crowd_ours(void) __attribute__((weak));
 
+const struct crowd_queue *crowd_lanes(void);
 const struct crowd_queue *crowd_locked(void);
 const struct crowd_queue *crowd_vyukov(void);
 /* NULL, or no symbol at all, where the package is missing. */

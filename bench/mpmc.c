@@ -51,7 +51,7 @@ static void contest_open(struct contest *c, const struct bench_options *o)
 {
 	/* Ours first. Where C++ is missing, the symbols are too. */
 	static const struct crowd_queue *(*const kinds[])(void) = {
-		crowd_ours, crowd_locked, crowd_vyukov, crowd_ck,
+		crowd_ours, crowd_lanes, crowd_locked, crowd_vyukov, crowd_ck,
 		crowd_dpdk_mt, crowd_dpdk_hts, crowd_dpdk_rts, crowd_boost,
 		crowd_tbb, crowd_camel, crowd_atomic_queue, crowd_optimist,
 	};

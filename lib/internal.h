@@ -60,6 +60,9 @@ struct pinring_region *pinring_region_get(struct pinring_region *region);
 /* wait.c: makes the barriers of waiters reach this process; at every open. */
 void pinring_wait_join(void);
 
+/* A full barrier on every CPU that runs such a process; false: cannot. */
+bool pinring_wait_barrier(void);
+
 /* FNV-1a, 64 bits: the seal of pinring_layout.h. */
 uint64_t pinring_hash(const void *data, size_t size);
 

@@ -23,6 +23,15 @@ void pinring_wait_join(void)
 	errno = saved;
 }
 
+bool pinring_wait_barrier(void)
+{
+	int saved = errno;
+	long rc = syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0);
+
+	errno = saved;
+	return rc == 0;
+}
+
 void pinring_wake_all(__u32 *word)
 {
 	__u32 seen = __atomic_load_n(word, __ATOMIC_RELAXED);
@@ -96,8 +105,7 @@ static int arm_and_sleep(const struct pinring_wait *w, uint32_t n,
 	 * Orders the bits above before the look below on this CPU, and on any
 	 * other its change before its load of the word in pinring_wake().
 	 */
-	if (syscall(SYS_membarrier, MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) &&
-	    most > PINRING_SLEEP_BLIND_NS)
+	if (!pinring_wait_barrier() && most > PINRING_SLEEP_BLIND_NS)
 		most = PINRING_SLEEP_BLIND_NS;
 	rc = first_over(w, n);
 	if (rc >= 0)

@@ -123,6 +123,40 @@ static const struct field_case policy_header[] = {
 	AT(pinring_policy_header, seal, 120, 8),
 };
 
+static const struct field_case lane[] = {
+	AT(pinring_lane, tail, 0, 8),
+	AT(pinring_lane, held, 8, 8),
+	AT(pinring_lane, producer_reserved, 16, 112),
+	AT(pinring_lane, head, 128, 8),
+	AT(pinring_lane, room, 136, 4),
+	AT(pinring_lane, room_reserved, 140, 4),
+	AT(pinring_lane, consumer_reserved, 144, 112),
+};
+
+static const struct field_case lanes_partition[] = {
+	AT(pinring_lanes_partition, ready, 0, 4),
+	AT(pinring_lanes_partition, bell, 4, 4),
+	AT(pinring_lanes_partition, reserved, 8, 120),
+};
+
+static const struct field_case lanes_header[] = {
+	AT(pinring_lanes_header, magic, 0, 8),
+	AT(pinring_lanes_header, capacity, 8, 8),
+	AT(pinring_lanes_header, slot_bytes, 16, 8),
+	AT(pinring_lanes_header, producers, 24, 8),
+	AT(pinring_lanes_header, partitions, 32, 8),
+	AT(pinring_lanes_header, parties_offset, 40, 8),
+	AT(pinring_lanes_header, partitions_offset, 48, 8),
+	AT(pinring_lanes_header, lanes_offset, 56, 8),
+	AT(pinring_lanes_header, slots_offset, 64, 8),
+	AT(pinring_lanes_header, lane_bytes, 72, 8),
+	AT(pinring_lanes_header, reserved, 80, 40),
+	AT(pinring_lanes_header, seal, 120, 8),
+	AT(pinring_lanes_header, closed, 128, 8),
+	AT(pinring_lanes_header, used, 136, 8),
+	AT(pinring_lanes_header, rare_reserved, 144, 112),
+};
+
 static const struct field_case sleepers[] = {
 	AT(pinring_sleepers, ready, 0, 4),
 	AT(pinring_sleepers, room, 4, 4),
@@ -241,6 +275,9 @@ static const struct struct_case structs[] = {
 	STRUCT(spsc_header, 512, 128),
 	STRUCT(party, 128, 128),
 	STRUCT(mpmc_header, 640, 128),
+	STRUCT(lanes_header, 256, 128),
+	STRUCT(lanes_partition, 128, 128),
+	STRUCT(lane, 256, 128),
 	STRUCT(bytes_header, 384, 128),
 	STRUCT(device_slot, 64, 64),
 	STRUCT(device_ring_header, 256, 128),
@@ -341,6 +378,18 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "MPMC: sleepers, parties",
 		  offsetof(struct pinring_mpmc_header, sleepers),
 		  sizeof(struct pinring_mpmc_header) },
+		{ "lanes: creator, any",
+		  offsetof(struct pinring_lanes_header, magic),
+		  offsetof(struct pinring_lanes_header, closed) },
+		{ "lanes: any, parties",
+		  offsetof(struct pinring_lanes_header, closed),
+		  sizeof(struct pinring_lanes_header) },
+		{ "lane: producer, consumer",
+		  offsetof(struct pinring_lane, tail),
+		  offsetof(struct pinring_lane, head) },
+		{ "lane: consumer, the next lane",
+		  offsetof(struct pinring_lane, head),
+		  sizeof(struct pinring_lane) },
 		{ "device ring: creator, consumer",
 		  offsetof(struct pinring_device_ring_header, magic),
 		  offsetof(struct pinring_device_ring_header, head) },
@@ -381,6 +430,7 @@ TEST(the_magics_are_text_in_memory)
 		{ PINRING_REGION_MAGIC, "pinring" },
 		{ PINRING_SPSC_MAGIC, "pr.spsc" },
 		{ PINRING_BYTES_MAGIC, "pr.bytes" },
+		{ PINRING_LANES_MAGIC, "pr.lanes" },
 		{ PINRING_DEVICE_RING_MAGIC, "pr.dring" },
 		{ PINRING_WAVE_MAGIC, "pr.wave" },
 	};
@@ -416,7 +466,8 @@ TEST(numbers_on_the_wire_never_change)
 		N(5, PINRING_OBJECT_CONTROL), N(6, PINRING_OBJECT_TELEMETRY),
 		N(7, PINRING_OBJECT_WAVE),
 		N(8, PINRING_OBJECT_BYTE_RING),
-		N(9, PINRING_OBJECT_MPMC),
+		N(9, PINRING_OBJECT_MPMC), N(10, PINRING_OBJECT_LANES),
+		N(1024, PINRING_LANES_MAX), N(256, PINRING_LANES_SIDES_MAX),
 		N(0, PINRING_MPMC_FREE), N(1, PINRING_MPMC_BUSY),
 		N(2, PINRING_MPMC_FULL), N(3, PINRING_MPMC_TAKEN),
 		N(4, PINRING_MPMC_VOID), N(5, PINRING_MPMC_END),

@@ -150,6 +150,12 @@ a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[14\
 a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
 a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+lanes with their seal moved|/struct pinring_lanes_header {/,/^}/s/__u64 reserved\[5\]/__u64 reserved[4]/
+lanes whose rare words left their line|/struct pinring_lanes_header {/,/^}/s/rare_reserved\[14\]/rare_reserved[30]/
+a partition with a wider bell|/struct pinring_lanes_partition {/,/^}/s/__u32 bell;/__u64 bell;/
+a lane whose sides share a line|/struct pinring_lane {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
+a lane with a wider word to sleep on|/struct pinring_lane {/,/^}/s/__u32 room;/__u64 room;/
+a longer lane|/struct pinring_lane {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
 a device ring with its seal moved|/struct pinring_device_ring_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a tally that shares its line|/struct pinring_tally {/,/^}/s/reserved\[9\]/reserved[1]/; /struct pinring_tally {/,/^}/s/PINRING_ALIGNED(128)/PINRING_ALIGNED(64)/
 a policy with its seal moved|/struct pinring_policy_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/

@@ -178,6 +178,46 @@ static const struct layout_field policy_header[] = {
 #undef R
 };
 
+static const struct layout_field lane[] = {
+#define R(field, who) F(pinring_lane, field, who)
+	R(tail, "producer"),
+	R(held, "producer"),
+	R(producer_reserved, "nobody"),
+	R(head, "consumer"),
+	R(room, "producer 1, waker 0, by exchange"),
+	R(room_reserved, "nobody"),
+	R(consumer_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field lanes_partition[] = {
+#define R(field, who) F(pinring_lanes_partition, field, who)
+	R(ready, "consumer 1, waker 0, by exchange"),
+	R(bell, "consumer"),
+	R(reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field lanes_header[] = {
+#define R(field, who) F(pinring_lanes_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(slot_bytes, "creator"),
+	R(producers, "creator"),
+	R(partitions, "creator"),
+	R(parties_offset, "creator"),
+	R(partitions_offset, "creator"),
+	R(lanes_offset, "creator"),
+	R(slots_offset, "creator"),
+	R(lane_bytes, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(closed, "any"),
+	R(used, "producers, by cmpxchg"),
+	R(rare_reserved, "nobody"),
+#undef R
+};
+
 static const struct layout_field device_slot[] = {
 	F(pinring_device_slot, word, "producer"),
 };
@@ -267,7 +307,8 @@ const struct layout_struct layout_structs[] = {
 	S(region_header),  S(object),	       S(doorbell_lines),
 	S(sleepers),	   S(spsc_header),     S(bytes_header),
 	S(party),	   S(mpmc_header),     S(tally),
-	S(policy_header),  S(device_slot),
+	S(policy_header),  S(lane),	       S(lanes_partition),
+	S(lanes_header),   S(device_slot),
 	S(device_ring_header), S(message_header), S(control_block),
 	S(telemetry),	   S(wave_state),
 };

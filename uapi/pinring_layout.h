@@ -74,7 +74,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_WAVE = 7, /* struct pinring_wave_state and fields */
 	PINRING_OBJECT_BYTE_RING = 8, /* struct pinring_bytes_header, records */
 	PINRING_OBJECT_MPMC = 9, /* struct pinring_mpmc_header, parties, slots */
-	PINRING_OBJECT_LANES = 10,
+	PINRING_OBJECT_LANES = 10, /* struct pinring_lanes_header and lanes */
 	PINRING_OBJECT_BROADCAST = 11,
 	PINRING_OBJECT_LINE_RING = 12,
 	PINRING_OBJECT_DUPLEX = 13,
@@ -419,6 +419,84 @@ struct pinring_policy_header {
 PINRING_ASSERT_SIZE(struct pinring_policy_header, 128);
 PINRING_ASSERT_OFFSET(struct pinring_policy_header, tallies_offset, 48);
 PINRING_ASSERT_OFFSET(struct pinring_policy_header, seal, 120);
+
+/* ------------------------------------------------------------------- lanes
+ *
+ *  0                  struct pinring_lanes_header
+ *  parties_offset     struct pinring_party[producers + partitions]: who sends,
+ *                     then who receives
+ *  partitions_offset  struct pinring_lanes_partition[partitions]
+ *  lanes_offset       struct pinring_lane[producers * partitions]: producer p's
+ *                     to partition k is number p * partitions + k
+ *  slots_offset       as many arrays of slots, lane_bytes apart
+ *
+ * A lane is an SPSC ring of its own: indices run freely over 64 bits, slot =
+ * index & (capacity - 1). Its producer is whoever has the party of its row, its
+ * consumer whoever has that of its partition.
+ */
+struct pinring_lane {
+	/* producer writes */
+	__u64 tail; /* slots published */
+	/* End of what it has reserved; as tail: nothing. For who waits to end. */
+	__u64 held;
+	__u64 producer_reserved[14];
+	/* consumer writes */
+	__u64 head; /* slots given back */
+	/* A futex word as in struct pinring_sleepers: the producer sleeps on it. */
+	__u32 room;
+	__u32 room_reserved;
+	__u64 consumer_reserved[14];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_lane, 256);
+PINRING_ASSERT_OFFSET(struct pinring_lane, held, 8);
+PINRING_ASSERT_OFFSET(struct pinring_lane, head, 128);
+PINRING_ASSERT_OFFSET(struct pinring_lane, room, 136);
+
+struct pinring_lanes_partition {
+	/* A futex word as in struct pinring_sleepers: for messages. */
+	__u32 ready;
+	/*
+	 * Its consumer stores when it opens: the partition, one of its own, on
+	 * whose `ready` it sleeps.
+	 */
+	__u32 bell;
+	__u64 reserved[15];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_lanes_partition, 128);
+PINRING_ASSERT_OFFSET(struct pinring_lanes_partition, bell, 4);
+
+#define PINRING_LANES_MAX 1024 /* producers * partitions */
+#define PINRING_LANES_SIDES_MAX 256 /* of either */
+
+struct pinring_lanes_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* slots of each lane, a power of two */
+	__u64 slot_bytes; /* a multiple of 8 */
+	__u64 producers;
+	__u64 partitions;
+	__u64 parties_offset; /* from this header, as all of these */
+	__u64 partitions_offset;
+	__u64 lanes_offset;
+	__u64 slots_offset;
+	__u64 lane_bytes; /* capacity * slot_bytes, up to a multiple of 128 */
+	__u64 reserved[5];
+	__u64 seal;
+	/* rarely written, by any side */
+	__u64 closed; /* stored as 1, once */
+	/* Rows that ever had a producer are below this; raised by cmpxchg. */
+	__u64 used;
+	__u64 rare_reserved[14];
+} PINRING_ALIGNED(128);
+
+#define PINRING_LANES_MAGIC 0x73656e616c2e7270ull /* "pr.lanes" */
+
+PINRING_ASSERT_SIZE(struct pinring_lanes_header, 256);
+PINRING_ASSERT_OFFSET(struct pinring_lanes_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_lanes_header, closed, 128);
+PINRING_ASSERT_OFFSET(struct pinring_lanes_header, used, 136);
 
 /* ------------------------------------------------------------- device ring
  *
