@@ -143,19 +143,14 @@ static int lanes_open(struct pinring_region *region, const char *name,
 	return 0;
 }
 
-/* That party for us: now, or because its tenant is dead. NULL: it lives. */
-static struct pinring_party *take_seat(struct pinring_party *seat,
-				       enum pinring_party_role role)
+/* Makes that seat free if its tenant is dead; what it had published stays. */
+static void clear_seat(struct pinring_party *seat)
 {
-	struct pinring_party *p = pinring_party_claim(seat, 1, role);
 	/* acquire: pairs with the release in pinring_party_claim() */
 	__u64 owner = __atomic_load_n(&seat->owner, __ATOMIC_ACQUIRE);
 
-	if (p || !pinring_party_is_dead(seat, owner))
-		return p;
-	/* Whatever it had published stays where it is; nothing is to settle. */
-	pinring_party_bury(seat, owner);
-	return pinring_party_claim(seat, 1, role);
+	if (pinring_party_is_dead(seat, owner))
+		pinring_party_bury(seat, owner);
 }
 
 /* ---------------------------------------------------------------- producers */
@@ -193,7 +188,8 @@ static bool take_row(struct pinring_lanes_producer *p, uint64_t row)
 	const struct pinring_lanes *l = &p->lanes;
 	uint64_t k;
 
-	p->party = take_seat(&l->parties[row], PINRING_PARTY_PRODUCER);
+	p->party = pinring_party_claim(&l->parties[row], 1,
+				       PINRING_PARTY_PRODUCER);
 	if (!p->party)
 		return false;
 	p->owner = __atomic_load_n(&p->party->owner, __ATOMIC_RELAXED);
@@ -205,6 +201,16 @@ static bool take_row(struct pinring_lanes_producer *p, uint64_t row)
 		return false;
 	}
 	return true;
+}
+
+/* The first free row, or its count if there is none. */
+static uint64_t take_first_row(struct pinring_lanes_producer *p)
+{
+	uint64_t row = 0;
+
+	while (row < p->lanes.producers && !take_row(p, row))
+		row++;
+	return row;
 }
 
 static void raise_used(struct pinring_lanes_header *h, __u64 rows)
@@ -223,7 +229,7 @@ int pinring_lanes_producer_open(struct pinring_region *region, const char *name,
 				struct pinring_lanes_producer *p)
 {
 	struct pinring_lanes lanes;
-	uint64_t row = 0;
+	uint64_t row;
 	int rc = lanes_open(region, name, &lanes);
 
 	if (rc)
@@ -235,8 +241,13 @@ int pinring_lanes_producer_open(struct pinring_region *region, const char *name,
 		return pinring_fail(region->device, -ENOMEM,
 				    "%s: no memory for %llu lanes", name,
 				    (unsigned long long)lanes.partitions);
-	while (row < lanes.producers && !take_row(p, row))
-		row++;
+	row = take_first_row(p);
+	if (row == lanes.producers) {
+		/* The dead make room; some 20 us to look at each. */
+		while (row--)
+			clear_seat(&lanes.parties[row]);
+		row = take_first_row(p);
+	}
 	if (row == lanes.producers) {
 		free(p->lane);
 		*p = (struct pinring_lanes_producer){ 0 };
@@ -282,10 +293,10 @@ static int take_partitions(struct pinring_lanes_consumer *c, const char *name)
 	uint64_t k;
 
 	for (k = 0; k < c->n; k++) {
-		struct pinring_party *p = take_seat(
-			party_of(&c->lanes, c->first + k),
-			PINRING_PARTY_CONSUMER);
+		struct pinring_party *p = party_of(&c->lanes, c->first + k);
 
+		clear_seat(p);
+		p = pinring_party_claim(p, 1, PINRING_PARTY_CONSUMER);
 		if (!p) {
 			leave_partitions(c, k);
 			return pinring_fail(c->lanes.region->device, -EBUSY,
