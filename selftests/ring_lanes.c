@@ -386,6 +386,7 @@ TEST_F(lanes, who_comes_next_goes_on_where_the_last_one_stopped)
 TEST_F(lanes, closed_is_drained_and_then_ends)
 {
 	struct pinring_lanes_info info = PINRING_INIT(struct pinring_lanes_info);
+	struct pinring_wait ready = pinring_lanes_when_ready(&self->c);
 	struct pinring_lane_writer *w = self->p[0].lane;
 	uint64_t item[8] = { 0 };
 	void *slots;
@@ -399,11 +400,13 @@ TEST_F(lanes, closed_is_drained_and_then_ends)
 	EXPECT_EQ(1, pop(&self->c));
 	EXPECT_EQ(NOTHING, pop(&self->c)); /* one is still on its way */
 	EXPECT_EQ(-ETIMEDOUT, pinring_lanes_pop_wait(&self->c, item, 3000000));
+	EXPECT_EQ(-ETIMEDOUT, pinring_wait_any(&ready, 1, NULL, 0));
 	item_fill(w->slots + (w->write & w->mask) * w->slot_bytes,
 		  variant->slot_bytes, 2);
 	pinring_lanes_commit(w, 1);
 	EXPECT_EQ(-EPIPE, push(&self->p[0], 3));
 	EXPECT_EQ(2, pop(&self->c));
+	EXPECT_EQ(0, pinring_wait_any(&ready, 1, NULL, 0));
 	EXPECT_EQ(ENDED, pop(&self->c));
 	EXPECT_EQ(-EPIPE, pinring_lanes_pop_wait(&self->c, item, 3000000));
 	EXPECT_EQ(-EPIPE, pinring_lanes_pop_batch(&self->c, item, 1));

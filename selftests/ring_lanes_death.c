@@ -130,6 +130,56 @@ TEST_F(death, a_reservation_of_the_dead_does_not_hold_up_the_end)
 	pinring_lanes_consumer_close(&c);
 }
 
+TEST_F(death, nor_does_it_when_its_lane_has_another_producer)
+{
+	struct pinring_lanes_producer p[PRODUCERS];
+	struct pinring_lanes_consumer c;
+	uint64_t item;
+
+	ASSERT_EQ(0, pinring_lanes_consumer_open(self->r, "lanes", &c));
+	die_producing(_metadata, self->r, 1, 1);
+	for (int i = 0; i < PRODUCERS; i++) {
+		ASSERT_EQ(0, pinring_lanes_producer_open(self->r, "lanes", &p[i]));
+	}
+	pinring_lanes_close(&c.lanes);
+	EXPECT_EQ(0, pinring_lanes_pop_u64(&c, &item));
+	EXPECT_EQ(-EPIPE, pinring_lanes_pop_u64(&c, &item));
+	for (int i = 0; i < PRODUCERS; i++)
+		pinring_lanes_producer_close(&p[i]);
+	pinring_lanes_consumer_close(&c);
+}
+
+/* Seats of processes that live, as seen from others. */
+TEST_F(death, the_living_keep_their_seats)
+{
+	struct pinring_lanes_producer p[PRODUCERS], late;
+	struct pinring_lanes_consumer c;
+	int status;
+	pid_t pid;
+
+	for (int i = 0; i < PRODUCERS; i++) {
+		ASSERT_EQ(0, pinring_lanes_producer_open(self->r, "lanes", &p[i]));
+	}
+	ASSERT_EQ(0, pinring_lanes_consumer_open_some(self->r, "lanes", 1, 1,
+						      &c));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		if (pinring_lanes_producer_open(self->r, "lanes", &late) !=
+		    -EUSERS)
+			_exit(1);
+		_exit(pinring_lanes_consumer_open(self->r, "lanes", &c) ==
+				      -EBUSY ?
+			      0 :
+			      2);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	for (int i = 0; i < PRODUCERS; i++)
+		pinring_lanes_producer_close(&p[i]);
+	pinring_lanes_consumer_close(&c);
+}
+
 /* A process that takes so many, looks at some more, and dies. */
 static void die_consuming(struct __test_metadata *_metadata,
 			  struct pinring_region *r, uint64_t n)
