@@ -237,10 +237,12 @@ int pinring_lanes_producer_open(struct pinring_region *region, const char *name,
 	*p = (struct pinring_lanes_producer){ .lanes = lanes };
 	p->lane = aligned_alloc(_Alignof(struct pinring_lane_writer),
 				lanes.partitions * sizeof(*p->lane));
-	if (!p->lane)
+	if (!p->lane) {
+		memset(p, 0, sizeof(*p));
 		return pinring_fail(region->device, -ENOMEM,
 				    "%s: no memory for %llu lanes", name,
 				    (unsigned long long)lanes.partitions);
+	}
 	row = take_first_row(p);
 	if (row == lanes.producers) {
 		/* The dead make room; some 20 us to look at each. */
@@ -250,7 +252,7 @@ int pinring_lanes_producer_open(struct pinring_region *region, const char *name,
 	}
 	if (row == lanes.producers) {
 		free(p->lane);
-		*p = (struct pinring_lanes_producer){ 0 };
+		memset(p, 0, sizeof(*p));
 		return pinring_fail(region->device, -EUSERS,
 				    "%s: all %llu producers have it open; create it with more",
 				    name, (unsigned long long)lanes.producers);

@@ -566,7 +566,6 @@ TEST_F(lanes, wild_words_are_survived)
 			break;
 		case 5:
 			pinring_lanes_consumer_close(&self->c);
-			self->c.lanes.region = NULL;
 			rc = pinring_lanes_consumer_open(self->r, "lanes",
 							 &self->c);
 			ASSERT_EQ(0, rc);

@@ -29,9 +29,10 @@
  * of a dead one goes to the next who opens. A dead producer leaves its lanes
  * whole: what it had published is delivered, what it had only reserved never
  * shows, nobody repairs anything. A dead consumer's successor starts where slots
- * were last given back: less than a quarter of each lane is seen again, nothing
- * is lost. After fork() a handle is the parent's; a thread that ends without
- * closing its handle holds its seat until its process ends.
+ * were last given back: less than an eighth of each lane is seen again, of the
+ * one that was visited a run more; nothing is lost. After fork() a handle is the
+ * parent's; a thread that ends without closing its handle holds its seat until its
+ * process ends.
  *
  * A handle is used by one thread at a time. Every function here is wait-free, but
  * those that wait. What the peers write is masked and bounded; a lane whose tail
