@@ -61,4 +61,13 @@ for bug in MEND_BY_STORE NO_TENANCY; do
 	finds $bug mpmc.pml -DPRODUCERS=1 -DSENDS=1 -DSUCCESSOR=1 -DREPAIRERS=2
 done
 
+check "lanes: the end, three reservations, one death" \
+	explore lanes.pml -DSENDS=3
+check "lanes: the end, two producers, two deaths" \
+	explore lanes.pml -DPRODUCERS=2 -DSENDS=1 -DDEATHS=2
+
+for bug in NO_BARRIER ONE_LOOK NO_NOTE LOOK_FIRST DEAD_TRUSTED; do
+	finds $bug lanes.pml
+done
+
 finish

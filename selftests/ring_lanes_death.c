@@ -149,6 +149,69 @@ TEST_F(death, nor_does_it_when_its_lane_has_another_producer)
 	pinring_lanes_consumer_close(&c);
 }
 
+/* Publishes, with pauses while it holds something, until it is closed or dies. */
+static void until_killed(struct pinring_region *r, struct dice dice)
+{
+	struct pinring_lanes_producer p;
+	void *slots;
+	int64_t n;
+
+	if (pinring_lanes_producer_open(r, "lanes", &p))
+		_exit(1);
+	while ((n = pinring_lanes_reserve(p.lane, 3, &slots)) != -EPIPE) {
+		for (uint64_t i = roll(&dice, 2000); i; i--)
+			pinring_relax();
+		if (n > 0)
+			pinring_lanes_commit(p.lane, (uint64_t)n);
+	}
+	pause();
+}
+
+TEST_F_TIMEOUT(death, the_end_comes_after_all_that_the_dead_had_published, 60)
+{
+	const int rounds = SANITIZED ? 100 : 300;
+	struct dice dice = { 9 };
+
+	for (int round = 0; round < rounds; round++) {
+		struct pinring_lanes_info info =
+			PINRING_INIT(struct pinring_lanes_info);
+		struct pinring_region_config config =
+			pinring_region_defaults(1 << 15);
+		uint64_t item, got = 0, enough = 1 + roll(&dice, 20);
+		struct pinring_lanes_consumer c;
+		struct pinring_region *r;
+		unsigned int spins = 0;
+		int status, rc;
+		pid_t pid;
+
+		ASSERT_EQ(0, pinring_region_create(self->device, &config, &r));
+		ASSERT_EQ(0, pinring_lanes_create(r, "lanes", CAPACITY, 8, 1, 1));
+		ASSERT_EQ(0, pinring_lanes_consumer_open(r, "lanes", &c));
+		pid = fork();
+		ASSERT_LE(0, pid);
+		if (!pid)
+			until_killed(r, (struct dice){ (uint64_t)round });
+		while (got < enough) {
+			got += !pinring_lanes_pop_u64(&c, &item);
+			wait_a_little(&spins);
+		}
+		pinring_lanes_close(&c.lanes);
+		for (uint64_t i = roll(&dice, 1000); i; i--)
+			pinring_relax();
+		ASSERT_EQ(0, kill(pid, SIGKILL));
+		while ((rc = pinring_lanes_pop_u64(&c, &item)) != -EPIPE)
+			got += !rc;
+		ASSERT_EQ(0, pinring_lanes_info(&c.lanes, &info));
+		ASSERT_EQ(info.published, got) {
+			TH_LOG("round %d", round);
+		}
+		ASSERT_EQ(pid, waitpid(pid, &status, 0));
+		EXPECT_TRUE(WIFSIGNALED(status));
+		pinring_lanes_consumer_close(&c);
+		pinring_region_close(r);
+	}
+}
+
 /* Seats of processes that live, as seen from others. */
 TEST_F(death, the_living_keep_their_seats)
 {
@@ -249,13 +312,25 @@ struct record {
 	uint64_t stop;
 };
 
+/* Others may die behind it while it looks for a seat: again, then. */
+static int open_amid_deaths(struct pinring_region *r,
+			    struct pinring_lanes_producer *p)
+{
+	int tries = 1000, rc;
+
+	do
+		rc = pinring_lanes_producer_open(r, "lanes", p);
+	while (rc == -EUSERS && --tries);
+	return rc;
+}
+
 static void produce(struct pinring_region *r, struct record *rec, uint32_t name)
 {
 	struct pinring_lanes_producer p;
 	struct dice dice = { name };
 	unsigned int spins = 0;
 
-	if (pinring_lanes_producer_open(r, "lanes", &p))
+	if (open_amid_deaths(r, &p))
 		_exit(1);
 	while (!__atomic_load_n(&rec->stop, __ATOMIC_RELAXED)) {
 		uint32_t k = (uint32_t)roll(&dice, PARTITIONS);

@@ -22,6 +22,7 @@ TEST(a_key_has_the_partition_it_always_had)
 		{ UINT64_MAX, 16, 11 }, { 1ull << 63, 16, 2 },
 		{ 123456789, 7, 6 },	{ 123456789, 256, 242 },
 		{ 0xfeedfacecafebeef, 1000003, 633348 },
+		{ 2, UINT32_MAX, 3687987350 },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(known); i++) {
@@ -152,13 +153,13 @@ TEST_F(keys, a_partition_has_one_consumer_at_a_time)
 	EXPECT_EQ(-EBUSY, pinring_lanes_consumer_open(self->r, "lanes", &c));
 	EXPECT_EQ(-EBUSY, pinring_lanes_consumer_open_some(self->r, "lanes", 7,
 							   1, &c));
-	pinring_lanes_consumer_close(&self->high);
+	pinring_lanes_consumer_close(&self->low);
 	/* All or nothing: those that were free are free again. */
 	EXPECT_EQ(-EBUSY, pinring_lanes_consumer_open(self->r, "lanes", &c));
-	ASSERT_EQ(0, pinring_lanes_info(&self->low.lanes, &info));
+	ASSERT_EQ(0, pinring_lanes_info(&self->high.lanes, &info));
 	EXPECT_EQ(PARTITIONS / 2, info.partitions_open);
-	EXPECT_EQ(0, pinring_lanes_consumer_open_some(self->r, "lanes", 8, 8,
-						      &self->high));
+	EXPECT_EQ(0, pinring_lanes_consumer_open_some(self->r, "lanes", 0, 8,
+						      &self->low));
 	EXPECT_EQ(-EINVAL, pinring_lanes_consumer_open_some(self->r, "lanes", 0,
 							    0, &c));
 	EXPECT_EQ(-EINVAL, pinring_lanes_consumer_open_some(self->r, "lanes", 16,

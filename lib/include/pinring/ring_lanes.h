@@ -130,8 +130,9 @@ PINRING_API int pinring_lanes_create(struct pinring_region *region,
 
 /*
  * Fill in a handle, in the process that will use it; it holds the region's
- * mapping until closed. The producer gets a lane to each partition. -EUSERS: all
- * are taken by the living; -ENOMEM; else as pinring_spsc_producer_open.
+ * mapping until closed. The producer gets a lane to each partition. -EUSERS: each
+ * seat was taken by a living process when it was looked at; -ENOMEM; else as
+ * pinring_spsc_producer_open.
  */
 PINRING_API int
 pinring_lanes_producer_open(struct pinring_region *region, const char *name,
@@ -302,8 +303,8 @@ static inline void pinring_lanes_commit(struct pinring_lane_writer *w,
 					uint64_t n)
 {
 	pinring_lanes_publish(w, n);
-	/* release: after tail, or the end would seem to have come */
-	__atomic_store_n(&w->shared->held, w->write, __ATOMIC_RELEASE);
+	/* Before or after tail: it differs from what that was. */
+	__atomic_store_n(&w->shared->held, w->write, __ATOMIC_RELAXED);
 }
 
 static inline void pinring_lanes_abort(struct pinring_lane_writer *w)
