@@ -324,7 +324,7 @@ static inline int pinring_bytes_look(struct pinring_bytes_consumer *c,
 		ready = c->tail - from;
 		if (c->tail - c->read > capacity || ready > capacity ||
 		    ready & 7) {
-			c->tail = c->read;
+			c->tail = from; /* so that it is read again */
 			return -EPROTO;
 		}
 		if (!ready) {
