@@ -87,6 +87,7 @@ static int side_open(struct pinring_region *region, const char *name,
 		return pinring_fail(region->device, -EINVAL,
 				    "%s: its ring header is damaged", name);
 	*shared = h;
+	pinring_wait_join();
 	return 0;
 }
 

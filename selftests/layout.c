@@ -191,6 +191,7 @@ static const struct field_case bytes_header[] = {
 	AT(pinring_bytes_header, head, 256, 8),
 	AT(pinring_bytes_header, consumer_closed, 264, 8),
 	AT(pinring_bytes_header, consumer_reserved, 272, 112),
+	AT(pinring_bytes_header, sleepers, 384, 128),
 };
 
 static const struct field_case device_slot[] = {
@@ -278,7 +279,7 @@ static const struct struct_case structs[] = {
 	STRUCT(lanes_header, 256, 128),
 	STRUCT(lanes_partition, 128, 128),
 	STRUCT(lane, 256, 128),
-	STRUCT(bytes_header, 384, 128),
+	STRUCT(bytes_header, 512, 128),
 	STRUCT(device_slot, 64, 64),
 	STRUCT(device_ring_header, 256, 128),
 	STRUCT(message_header, 64, 64),
@@ -360,8 +361,11 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "byte ring: producer, consumer",
 		  offsetof(struct pinring_bytes_header, tail),
 		  offsetof(struct pinring_bytes_header, head) },
-		{ "byte ring: consumer, records",
+		{ "byte ring: consumer, sleepers",
 		  offsetof(struct pinring_bytes_header, head),
+		  offsetof(struct pinring_bytes_header, sleepers) },
+		{ "byte ring: sleepers, records",
+		  offsetof(struct pinring_bytes_header, sleepers),
 		  sizeof(struct pinring_bytes_header) },
 		{ "MPMC: creator, producers",
 		  offsetof(struct pinring_mpmc_header, magic),

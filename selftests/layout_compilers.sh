@@ -147,6 +147,7 @@ an SPSC ring whose sides share a line|/struct pinring_spsc_header {/,/^}/s/produ
 sleepers on a longer line|/struct pinring_sleepers {/,/^}/s/reserved\[15\]/reserved[16]/
 an SPSC ring whose sleepers moved|/struct pinring_spsc_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
 a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a byte ring whose sleepers moved|/struct pinring_bytes_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
 a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
 a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/

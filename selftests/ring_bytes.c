@@ -596,6 +596,135 @@ TEST_F(ring, finding_the_ring_empty_gives_back_at_once)
 	EXPECT_EQ(16u, self->shared->head);
 }
 
+/* -------------------------------------------------------------------- waiting */
+TEST_F(ring, waiting_for_room_is_for_the_message_that_was_refused)
+{
+	struct pinring_wait room = pinring_bytes_when_room(&self->p);
+	unsigned char message[LIMIT] = { 0 };
+
+	EXPECT_EQ(0, pinring_wait_any(&room, 1, NULL, 0));
+	EXPECT_EQ(CAPACITY / 16, push_up_to(self, 8, 0, 1000));
+	EXPECT_EQ(-EAGAIN, pinring_bytes_push(&self->p, message, LIMIT));
+	for (uint64_t i = 0; i < 8; i++) {
+		EXPECT_EQ(-ETIMEDOUT, pinring_wait_any(&room, 1, NULL, 0));
+		EXPECT_EQ(1u, pop_up_to(self, 8, i, 1));
+		pinring_bytes_flush(&self->c);
+	}
+	EXPECT_EQ(0, pinring_wait_any(&room, 1, NULL, 0));
+	EXPECT_EQ(0, pinring_bytes_push(&self->p, message, LIMIT));
+	/* And now for a short one, of which there is room sooner. */
+	EXPECT_EQ(-ETIMEDOUT, pinring_bytes_push_wait(&self->p, message, 0, 0));
+	EXPECT_EQ(1u, pop_up_to(self, 8, 8, 1));
+	pinring_bytes_flush(&self->c);
+	EXPECT_EQ(0, pinring_wait_any(&room, 1, NULL, 0));
+	EXPECT_EQ(0, pinring_bytes_push_wait(&self->p, message, 0, 0));
+}
+
+/* What is skipped must be free as well. */
+TEST_F(ring, waiting_for_room_counts_what_is_skipped)
+{
+	struct pinring_wait room = pinring_bytes_when_room(&self->p);
+	unsigned char message[LIMIT] = { 0 };
+
+	push_up_to(self, LIMIT - 24, 0, 2); /* 208 bytes, the rest is too short */
+	EXPECT_EQ(-EAGAIN, pinring_bytes_push(&self->p, message, LIMIT - 24));
+	EXPECT_EQ(-ETIMEDOUT, pinring_wait_any(&room, 1, NULL, 0));
+	EXPECT_EQ(1u, pop_up_to(self, LIMIT - 24, 0, 1)); /* 104 + 48 free */
+	pinring_bytes_flush(&self->c);
+	EXPECT_EQ(0, pinring_wait_any(&room, 1, NULL, 0));
+	EXPECT_EQ(0, pinring_bytes_push(&self->p, message, LIMIT - 24));
+	EXPECT_EQ(-EAGAIN, pinring_bytes_push(&self->p, message, 0));
+}
+
+TEST_F(ring, waiting_ends_with_a_message_in_time_or_with_the_other_side)
+{
+	unsigned char message[LIMIT];
+	struct iovec batch = { message, 8 };
+	uint64_t bytes = LIMIT;
+
+	EXPECT_EQ(-ETIMEDOUT, pinring_bytes_pop_wait(&self->c, message, &bytes, 0));
+	EXPECT_EQ(-ETIMEDOUT, pinring_bytes_pop_wait(&self->c, message, &bytes, 3000000));
+	push_up_to(self, 50, 0, 1);
+	bytes = 49;
+	EXPECT_EQ(-EMSGSIZE, pinring_bytes_pop_wait(&self->c, message, &bytes, 0));
+	EXPECT_EQ(0, pinring_bytes_pop_wait(&self->c, message, &bytes, 0));
+	EXPECT_EQ(-EMSGSIZE, pinring_bytes_push_wait(&self->p, message, LIMIT + 1, -1));
+	push_up_to(self, 8, 0, 1000);
+	EXPECT_EQ(-ETIMEDOUT, pinring_bytes_push_wait(&self->p, message, 8, 3000000));
+	self->shared->head = 4;
+	EXPECT_EQ(-EPROTO, pinring_bytes_push_wait(&self->p, message, 8, PINRING_FOREVER));
+	self->shared->head = 8 * CAPACITY;
+	EXPECT_EQ(-EPROTO, pinring_bytes_push_wait(&self->p, message, 8, PINRING_FOREVER));
+	self->shared->head = self->c.released;
+	pinring_bytes_close_consumer(&self->c);
+	EXPECT_EQ(-EPIPE, pinring_bytes_push_wait(&self->p, message, 8, PINRING_FOREVER));
+	EXPECT_EQ(-EPIPE, pinring_bytes_push_batch(&self->p, &batch, 1));
+	pop_up_to(self, 8, 0, 1000);
+	pinring_bytes_close_producer(&self->p);
+	EXPECT_EQ(-EPIPE, pinring_bytes_pop_wait(&self->c, message, &bytes, PINRING_FOREVER));
+}
+
+/* Who changed something counts the word on where somebody may sleep. */
+TEST_F(ring, every_change_wakes)
+{
+	struct pinring_sleepers *s = &self->shared->sleepers;
+	unsigned char message[LIMIT];
+	uint64_t bytes = LIMIT;
+
+	s->ready = s->room = 1;
+	push_up_to(self, LIMIT, 0, 1);
+	EXPECT_EQ(2u, s->ready);
+	EXPECT_EQ(1u, s->room);
+	EXPECT_EQ(0, pinring_bytes_pop(&self->c, message, &bytes));
+	EXPECT_EQ(2u, s->room);
+	s->ready = s->room = 1;
+	pinring_bytes_close_producer(&self->p);
+	EXPECT_EQ(2u, s->ready);
+	pinring_bytes_close_consumer(&self->c);
+	EXPECT_EQ(2u, s->room);
+}
+
+static void *produce_and_wait(void *arg)
+{
+	static unsigned char buffer[LIMIT_MAX];
+	struct job *job = arg;
+	const uint64_t limit = pinring_bytes_limit(pinring_bytes_capacity(job->p));
+
+	for (uint64_t i = 0; i < job->items && !job->failed_at; i++) {
+		uint64_t bytes = length_of(i, limit);
+
+		fill(buffer, bytes, i);
+		if (pinring_bytes_push_wait(job->p, buffer, bytes, PINRING_FOREVER))
+			job->failed_at = __LINE__;
+	}
+	pinring_bytes_close_producer(job->p);
+	return NULL;
+}
+
+TEST_F_TIMEOUT(ring, two_that_wait_for_one_another_both_go_on, 60)
+{
+	struct job job = { .p = &self->p, .items = 100000 / SHARE };
+	unsigned char message[LIMIT];
+	pthread_t thread;
+	uint64_t i = 0;
+	int rc;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, produce_and_wait, &job));
+	for (;; i++) {
+		uint64_t bytes = LIMIT;
+
+		rc = pinring_bytes_pop_wait(&self->c, message, &bytes, PINRING_FOREVER);
+		if (rc)
+			break;
+		ASSERT_EQ(length_of(i, LIMIT), bytes);
+		ASSERT_TRUE(filled(message, bytes, i));
+	}
+	EXPECT_EQ(-EPIPE, rc);
+	EXPECT_EQ(job.items, i);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, job.failed_at);
+}
+
 /* -------------------------------------------------------------------- closing */
 
 TEST_F(ring, after_the_producer_closes_the_consumer_drains_then_gets_epipe)

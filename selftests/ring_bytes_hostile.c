@@ -62,7 +62,7 @@ TEST_F(ring, a_header_without_sense_is_refused_though_sealed)
 		NO(magic, PINRING_SPSC_MAGIC), NO(capacity, 0), NO(capacity, 32),
 		NO(capacity, 255), NO(capacity, 512), NO(capacity, 1ull << 40),
 		NO(capacity, 1ull << 63), NO(records_offset, 0),
-		NO(records_offset, 376), NO(records_offset, 392),
+		NO(records_offset, 384), NO(records_offset, 520),
 		NO(records_offset, UINT64_MAX), NO(reserved[0], 1),
 		NO(reserved[11], 1ull << 63), NO(tail, 4), NO(tail, CAPACITY + 8),
 		NO(tail, 0 - 8ull), NO(head, 8), NO(head, 0 - 4ull),
@@ -106,7 +106,7 @@ TEST_F(ring, an_object_of_another_type_is_refused)
 	ASSERT_EQ(0, pinring_spsc_create(self->r, "slots", 32, 8));
 	EXPECT_EQ(-EINVAL, try_both(self, "slots"));
 	ASSERT_EQ(0, pinring_object_create(self->r, "short", PINRING_OBJECT_BYTE_RING,
-					   383, 0, &o));
+					   511, 0, &o));
 	EXPECT_EQ(-EINVAL, try_both(self, "short"));
 }
 

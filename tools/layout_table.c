@@ -113,6 +113,7 @@ static const struct layout_field bytes_header[] = {
 	R(head, "consumer"),
 	R(consumer_closed, "consumer"),
 	R(consumer_reserved, "nobody"),
+	R(sleepers, "as struct pinring_sleepers"),
 #undef R
 };
 

@@ -240,14 +240,16 @@ struct pinring_bytes_header {
 	__u64 head; /* end of what is given back */
 	__u64 consumer_closed; /* 1: nobody reads on */
 	__u64 consumer_reserved[14];
+	struct pinring_sleepers sleepers;
 } PINRING_ALIGNED(128);
 
 #define PINRING_BYTES_MAGIC 0x73657479622e7270ull /* "pr.bytes" */
 
-PINRING_ASSERT_SIZE(struct pinring_bytes_header, 384);
+PINRING_ASSERT_SIZE(struct pinring_bytes_header, 512);
 PINRING_ASSERT_OFFSET(struct pinring_bytes_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_bytes_header, tail, 128);
 PINRING_ASSERT_OFFSET(struct pinring_bytes_header, head, 256);
+PINRING_ASSERT_OFFSET(struct pinring_bytes_header, sleepers, 384);
 
 /* --------------------------------------------------------------- MPMC ring
  *

@@ -38,18 +38,20 @@
  * again, which is fewer than capacity / 8 bytes of released records and those
  * being read; none is lost.
  *
- * Every function here is wait-free. None may be called by two threads at once
- * on the same handle.
+ * Every function here is wait-free, but for those that say that they wait. None
+ * may be called by two threads at once on the same handle.
  */
 #ifndef PINRING_RING_BYTES_H
 #define PINRING_RING_BYTES_H
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
 #include <pinring/pinring_layout.h>
 #include <pinring/region.h>
+#include <pinring/wait.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -61,6 +63,7 @@ struct pinring_bytes_producer {
 	uint64_t record; /* where the reserved one is: behind a skip or not */
 	uint64_t published; /* tail as last written */
 	uint64_t head; /* consumer's, as last read */
+	uint64_t wanted; /* bytes that reserve last found no room for */
 	uint64_t mask; /* capacity - 1 */
 	unsigned char *records;
 	struct pinring_bytes_header *shared;
@@ -137,6 +140,7 @@ static inline void pinring_bytes_publish(struct pinring_bytes_producer *p)
 	p->published = p->write;
 	/* release: pairs with the acquire of tail in pinring_bytes_look */
 	__atomic_store_n(&p->shared->tail, p->write, __ATOMIC_RELEASE);
+	pinring_wake(&p->shared->sleepers.ready);
 }
 
 /*
@@ -175,6 +179,7 @@ static inline int pinring_bytes_reserve(struct pinring_bytes_producer *p,
 			/* Or the consumer would never make room. */
 			if (p->published != p->write)
 				pinring_bytes_publish(p);
+			p->wanted = skip + record;
 			return -EAGAIN;
 		}
 	}
@@ -267,6 +272,7 @@ pinring_bytes_close_producer(struct pinring_bytes_producer *p)
 	pinring_bytes_publish(p);
 	/* release: after every commit before it */
 	__atomic_store_n(&p->shared->producer_closed, 1, __ATOMIC_RELEASE);
+	pinring_wake(&p->shared->sleepers.ready);
 }
 
 static inline uint64_t
@@ -294,6 +300,7 @@ static inline void pinring_bytes_give_back(struct pinring_bytes_consumer *c)
 	c->released = c->read;
 	/* release: the records are read before the producer may reuse them */
 	__atomic_store_n(&c->shared->head, c->read, __ATOMIC_RELEASE);
+	pinring_wake(&c->shared->sleepers.room);
 }
 
 /* Make all that was released visible to the producer now. */
@@ -456,6 +463,7 @@ pinring_bytes_close_consumer(struct pinring_bytes_consumer *c)
 {
 	pinring_bytes_flush(c);
 	__atomic_store_n(&c->shared->consumer_closed, 1, __ATOMIC_RELEASE);
+	pinring_wake(&c->shared->sleepers.room);
 }
 
 /*
@@ -468,6 +476,77 @@ static inline int64_t pinring_bytes_count(const struct pinring_bytes_consumer *c
 			c->read;
 
 	return used > c->mask + 1 ? -EPROTO : (int64_t)used;
+}
+
+/* ----------------------------------------------------------------- waiting */
+static inline bool pinring_bytes_is_ready(const void *consumer)
+{
+	const struct pinring_bytes_consumer *c =
+		(const struct pinring_bytes_consumer *)consumer;
+
+	return __atomic_load_n(&c->shared->tail, __ATOMIC_RELAXED) != c->read ||
+	       __atomic_load_n(&c->shared->producer_closed, __ATOMIC_RELAXED);
+}
+
+static inline bool pinring_bytes_is_roomy(const void *producer)
+{
+	const struct pinring_bytes_producer *p =
+		(const struct pinring_bytes_producer *)producer;
+	const uint64_t head = __atomic_load_n(&p->shared->head,
+					      __ATOMIC_RELAXED);
+	const uint64_t used = p->write - head;
+
+	/* Of an impossible head reserve has something to say, too. */
+	return used <= p->mask + 1 - p->wanted || used > p->mask + 1 ||
+	       head & 7 ||
+	       __atomic_load_n(&p->shared->consumer_closed, __ATOMIC_RELAXED);
+}
+
+/* For pinring_wait_any(): until peek has something else to say. */
+static inline struct pinring_wait
+pinring_bytes_when_ready(const struct pinring_bytes_consumer *c)
+{
+	struct pinring_wait w = { &c->shared->sleepers.ready, &c->shared->tail,
+				  pinring_bytes_is_ready, NULL, c };
+
+	return w;
+}
+
+/* The same: until there is room for the message that reserve refused last. */
+static inline struct pinring_wait
+pinring_bytes_when_room(const struct pinring_bytes_producer *p)
+{
+	struct pinring_wait w = { &p->shared->sleepers.room, &p->shared->head,
+				  pinring_bytes_is_roomy, NULL, p };
+
+	return w;
+}
+
+/* push and pop that wait: -ETIMEDOUT, or what push and pop return. */
+static inline int pinring_bytes_push_wait(struct pinring_bytes_producer *p,
+					  const void *message, uint64_t bytes,
+					  int64_t timeout_ns)
+{
+	struct pinring_wait w = pinring_bytes_when_room(p);
+	int rc = pinring_bytes_push(p, message, bytes);
+
+	if (rc != -EAGAIN)
+		return rc;
+	rc = pinring_wait_any(&w, 1, NULL, timeout_ns);
+	return rc < 0 ? rc : pinring_bytes_push(p, message, bytes);
+}
+
+static inline int pinring_bytes_pop_wait(struct pinring_bytes_consumer *c,
+					 void *message, uint64_t *bytes,
+					 int64_t timeout_ns)
+{
+	struct pinring_wait w = pinring_bytes_when_ready(c);
+	int rc = pinring_bytes_pop(c, message, bytes);
+
+	if (rc != -EAGAIN)
+		return rc;
+	rc = pinring_wait_any(&w, 1, NULL, timeout_ns);
+	return rc < 0 ? rc : pinring_bytes_pop(c, message, bytes);
 }
 
 #ifdef __cplusplus
