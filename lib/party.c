@@ -67,27 +67,47 @@ static uint64_t start_time(pid_t pid)
 	return p ? strtoull(p, NULL, 10) : UINT64_MAX;
 }
 
+/* From that owner to this process, in two steps; what is below is the caller's. */
+static bool begin_tenancy(struct pinring_party *p, __u64 owner, __u64 *next)
+{
+	const uint64_t pid = (uint64_t)getpid();
+
+	*next = pid << 32 | ((owner + OWNER_NEXT) & OWNER_GENERATION);
+	if (!__atomic_compare_exchange_n(&p->owner, &owner,
+					 *next | PINRING_PARTY_COMING, false,
+					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
+		return false;
+	__atomic_store_n(&p->born, start_time((pid_t)pid), __ATOMIC_RELAXED);
+	__atomic_store_n(&p->space, own_pid_space(), __ATOMIC_RELAXED);
+	return true;
+}
+
+bool pinring_party_inherit(struct pinring_party *p, uint64_t owner,
+			   enum pinring_party_role role)
+{
+	__u64 next;
+
+	if (!begin_tenancy(p, owner, &next))
+		return false;
+	/* release: whoever sees the role sees whose it is */
+	__atomic_store_n(&p->owner, next | role, __ATOMIC_RELEASE);
+	return true;
+}
+
 struct pinring_party *pinring_party_claim(struct pinring_party *parties,
 					  uint64_t n,
 					  enum pinring_party_role role)
 {
-	const uint64_t pid = (uint64_t)getpid();
 	uint64_t i;
 
 	for (i = 0; i < n; i++) {
 		struct pinring_party *p = &parties[i];
 		__u64 owner = __atomic_load_n(&p->owner, __ATOMIC_RELAXED);
-		__u64 next = pid << 32 | ((owner + OWNER_NEXT) &
-					  OWNER_GENERATION);
+		__u64 next;
 
 		if ((owner & OWNER_ROLE) != PINRING_PARTY_NOBODY ||
-		    !__atomic_compare_exchange_n(&p->owner, &owner,
-						 next | PINRING_PARTY_COMING,
-						 false, __ATOMIC_ACQ_REL,
-						 __ATOMIC_RELAXED))
+		    !begin_tenancy(p, owner, &next))
 			continue;
-		p->born = start_time((pid_t)pid);
-		p->space = own_pid_space();
 		__atomic_store_n(&p->intent, 0, __ATOMIC_RELAXED);
 		__atomic_store_n(&p->refused, 0, __ATOMIC_RELAXED);
 		/* release: whoever sees the role sees whose it is */

@@ -16,6 +16,13 @@ struct pinring_party *pinring_party_claim(struct pinring_party *parties,
 					  uint64_t n,
 					  enum pinring_party_role role);
 
+/*
+ * The line of a dead tenant, with all that is noted there, for this process:
+ * false if another was faster.
+ */
+bool pinring_party_inherit(struct pinring_party *party, uint64_t owner,
+			   enum pinring_party_role role);
+
 /* By its owner. */
 void pinring_party_leave(struct pinring_party *party, uint64_t owner);
 

@@ -194,6 +194,36 @@ static const struct field_case bytes_header[] = {
 	AT(pinring_bytes_header, sleepers, 384, 128),
 };
 
+static const struct field_case oneshot_slot[] = {
+	AT(pinring_oneshot_slot, state, 0, 8),
+	AT(pinring_oneshot_slot, ready, 8, 4),
+	AT(pinring_oneshot_slot, length, 12, 4),
+	AT(pinring_oneshot_slot, payload, 16, 48),
+};
+
+static const struct field_case oneshot_tally[] = {
+	AT(pinring_oneshot_tally, before, 0, 8),
+	AT(pinring_oneshot_tally, counted, 8, 40),
+	AT(pinring_oneshot_tally, late, 48, 8),
+	AT(pinring_oneshot_tally, reserved, 56, 72),
+};
+
+static const struct field_case oneshot_header[] = {
+	AT(pinring_oneshot_header, magic, 0, 8),
+	AT(pinring_oneshot_header, slots, 8, 8),
+	AT(pinring_oneshot_header, slot_bytes, 16, 8),
+	AT(pinring_oneshot_header, stride, 24, 8),
+	AT(pinring_oneshot_header, parties, 32, 8),
+	AT(pinring_oneshot_header, parties_offset, 40, 8),
+	AT(pinring_oneshot_header, tallies_offset, 48, 8),
+	AT(pinring_oneshot_header, slots_offset, 56, 8),
+	AT(pinring_oneshot_header, reserved, 64, 56),
+	AT(pinring_oneshot_header, seal, 120, 8),
+	AT(pinring_oneshot_header, sleepers, 128, 128),
+	AT(pinring_oneshot_header, closed, 256, 8),
+	AT(pinring_oneshot_header, closed_reserved, 264, 120),
+};
+
 static const struct field_case device_slot[] = {
 	AT(pinring_device_slot, word, 0, 64),
 };
@@ -280,6 +310,9 @@ static const struct struct_case structs[] = {
 	STRUCT(lanes_partition, 128, 128),
 	STRUCT(lane, 256, 128),
 	STRUCT(bytes_header, 512, 128),
+	STRUCT(oneshot_slot, 64, 64),
+	STRUCT(oneshot_tally, 128, 128),
+	STRUCT(oneshot_header, 384, 128),
 	STRUCT(device_slot, 64, 64),
 	STRUCT(device_ring_header, 256, 128),
 	STRUCT(message_header, 64, 64),
@@ -394,6 +427,12 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "lane: consumer, the next lane",
 		  offsetof(struct pinring_lane, head),
 		  sizeof(struct pinring_lane) },
+		{ "oneshot: creator, sleepers",
+		  offsetof(struct pinring_oneshot_header, magic),
+		  offsetof(struct pinring_oneshot_header, sleepers) },
+		{ "oneshot: sleepers, any",
+		  offsetof(struct pinring_oneshot_header, sleepers),
+		  offsetof(struct pinring_oneshot_header, closed) },
 		{ "device ring: creator, consumer",
 		  offsetof(struct pinring_device_ring_header, magic),
 		  offsetof(struct pinring_device_ring_header, head) },
@@ -435,6 +474,7 @@ TEST(the_magics_are_text_in_memory)
 		{ PINRING_SPSC_MAGIC, "pr.spsc" },
 		{ PINRING_BYTES_MAGIC, "pr.bytes" },
 		{ PINRING_LANES_MAGIC, "pr.lanes" },
+		{ PINRING_ONESHOT_MAGIC, "pr.onest" },
 		{ PINRING_DEVICE_RING_MAGIC, "pr.dring" },
 		{ PINRING_WAVE_MAGIC, "pr.wave" },
 	};
@@ -480,6 +520,22 @@ TEST(numbers_on_the_wire_never_change)
 		N(16, PINRING_INTENT_BITS), N(256, PINRING_PARTIES_MAX),
 		N(0, PINRING_PARTY_NOBODY), N(1, PINRING_PARTY_PRODUCER),
 		N(2, PINRING_PARTY_CONSUMER), N(3, PINRING_PARTY_COMING),
+		N(4, PINRING_PARTY_MEMBER),
+		N(14, PINRING_OBJECT_ONESHOT),
+		N(0, PINRING_ONESHOT_FREE), N(1, PINRING_ONESHOT_TAKING),
+		N(2, PINRING_ONESHOT_TAKEN), N(3, PINRING_ONESHOT_BEGUN),
+		N(4, PINRING_ONESHOT_DONE), N(5, PINRING_ONESHOT_CANCELLED),
+		N(6, PINRING_ONESHOT_BROKEN), N(7, PINRING_ONESHOT_ENDED),
+		N(4, PINRING_ONESHOT_OUTCOME_SHIFT),
+		N(8, PINRING_ONESHOT_REQUESTER_SHIFT),
+		N(16, PINRING_ONESHOT_OTHER_SHIFT),
+		N(24, PINRING_ONESHOT_GENERATION_SHIFT),
+		N(1 << 24, PINRING_ONESHOT_SLOTS_MAX),
+		N(0, PINRING_ONESHOT_COUNT_TAKEN),
+		N(1, PINRING_ONESHOT_COUNT_ANSWERED),
+		N(2, PINRING_ONESHOT_COUNT_DROPPED),
+		N(3, PINRING_ONESHOT_COUNT_CANCELLED),
+		N(4, PINRING_ONESHOT_COUNT_BROKEN),
 		N(0, PINRING_STATE_CREATED), N(1, PINRING_STATE_LAUNCHED),
 		N(2, PINRING_STATE_ACTIVE), N(3, PINRING_STATE_PAUSED),
 		N(4, PINRING_STATE_DRAINING), N(5, PINRING_STATE_TERMINATED),

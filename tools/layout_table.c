@@ -219,6 +219,42 @@ static const struct layout_field lanes_header[] = {
 #undef R
 };
 
+static const struct layout_field oneshot_slot[] = {
+#define R(field, who) F(pinring_oneshot_slot, field, who)
+	R(state, "whom it names, by cmpxchg"),
+	R(ready, "waiter 1, waker 0, by exchange"),
+	R(length, "replier"),
+	R(payload, "replier"),
+#undef R
+};
+
+static const struct layout_field oneshot_tally[] = {
+#define R(field, who) F(pinring_oneshot_tally, field, who)
+	R(before, "its party"),
+	R(counted, "its party, or any, by cmpxchg"),
+	R(late, "its party"),
+	R(reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field oneshot_header[] = {
+#define R(field, who) F(pinring_oneshot_header, field, who)
+	R(magic, "creator"),
+	R(slots, "creator"),
+	R(slot_bytes, "creator"),
+	R(stride, "creator"),
+	R(parties, "creator"),
+	R(parties_offset, "creator"),
+	R(tallies_offset, "creator"),
+	R(slots_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(sleepers, "as struct pinring_sleepers"),
+	R(closed, "any"),
+	R(closed_reserved, "nobody"),
+#undef R
+};
+
 static const struct layout_field device_slot[] = {
 	F(pinring_device_slot, word, "producer"),
 };
@@ -310,6 +346,8 @@ const struct layout_struct layout_structs[] = {
 	S(party),	   S(mpmc_header),     S(tally),
 	S(policy_header),  S(lane),	       S(lanes_partition),
 	S(lanes_header),   S(device_slot),
+	S(policy_header),  S(oneshot_slot),
+	S(oneshot_tally),  S(oneshot_header),  S(device_slot),
 	S(device_ring_header), S(message_header), S(control_block),
 	S(telemetry),	   S(wave_state),
 };

@@ -78,7 +78,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_BROADCAST = 11,
 	PINRING_OBJECT_LINE_RING = 12,
 	PINRING_OBJECT_DUPLEX = 13,
-	PINRING_OBJECT_ONESHOT = 14,
+	PINRING_OBJECT_ONESHOT = 14, /* struct pinring_oneshot_header, slots */
 	PINRING_OBJECT_PRIORITY = 15,
 	PINRING_OBJECT_CHAIN = 16,
 	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
@@ -328,6 +328,7 @@ enum pinring_party_role {
 	PINRING_PARTY_PRODUCER = 1,
 	PINRING_PARTY_CONSUMER = 2,
 	PINRING_PARTY_COMING = 3, /* filling in the words below owner */
+	PINRING_PARTY_MEMBER = 4, /* of a pool: either side */
 };
 
 PINRING_ASSERT_SIZE(struct pinring_party, 128);
@@ -499,6 +500,104 @@ PINRING_ASSERT_SIZE(struct pinring_lanes_header, 256);
 PINRING_ASSERT_OFFSET(struct pinring_lanes_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_lanes_header, closed, 128);
 PINRING_ASSERT_OFFSET(struct pinring_lanes_header, used, 136);
+
+/* ----------------------------------------------------------------- oneshot
+ *
+ *  0                 struct pinring_oneshot_header
+ *  parties_offset    struct pinring_party[parties]
+ *  tallies_offset    struct pinring_oneshot_tally[parties]
+ *  slots_offset      slots of stride bytes: struct pinring_oneshot_slot, whose
+ *                    payload goes on behind it
+ *
+ * A ticket is generation << 24 | slot. The state word of the slot is changed by
+ * cmpxchg, by whom its state names:
+ *
+ *   FREE ---> TAKING -> TAKEN <--> BEGUN ---> DONE
+ *    ^                    |         |  |       |
+ *    |                    |         |  '-> BROKEN: the replier died
+ *    |                    |         v          |
+ *    |                    |     CANCELLED      |
+ *    |                    v         v          |
+ *    '------------------ ENDED <---------------'
+ *
+ * TAKING and ENDED are there to be counted in: see struct pinring_oneshot_tally.
+ */
+enum pinring_oneshot_state {
+	PINRING_ONESHOT_FREE = 0, /* all zero: free, never used */
+	PINRING_ONESHOT_TAKING = 1, /* requester: counts it */
+	PINRING_ONESHOT_TAKEN = 2, /* anybody may answer */
+	PINRING_ONESHOT_BEGUN = 3, /* replier: fills it */
+	PINRING_ONESHOT_DONE = 4, /* requester: reads it */
+	PINRING_ONESHOT_CANCELLED = 5, /* replier: has not yet noticed */
+	PINRING_ONESHOT_BROKEN = 6, /* requester: has not yet noticed */
+	PINRING_ONESHOT_ENDED = 7, /* who ended it: counts it */
+};
+
+/* The fields of a state word, from bit 0: */
+#define PINRING_ONESHOT_OUTCOME_SHIFT 4 /* of ENDED: what to count */
+#define PINRING_ONESHOT_REQUESTER_SHIFT 8 /* number of its party */
+#define PINRING_ONESHOT_OTHER_SHIFT 16 /* party of the replier, of who ended it */
+#define PINRING_ONESHOT_GENERATION_SHIFT 24
+#define PINRING_ONESHOT_SLOTS_MAX (1u << 24)
+
+struct pinring_oneshot_slot {
+	__u64 state;
+	__u32 ready; /* futex word, as in struct pinring_sleepers */
+	__u32 length; /* of the answer; replier, before DONE */
+	__u64 payload[6]; /* replier; the first of slot_bytes */
+} PINRING_ALIGNED(64);
+
+PINRING_ASSERT_SIZE(struct pinring_oneshot_slot, 64);
+PINRING_ASSERT_OFFSET(struct pinring_oneshot_slot, payload, 16);
+
+enum pinring_oneshot_count {
+	PINRING_ONESHOT_COUNT_TAKEN = 0,
+	PINRING_ONESHOT_COUNT_ANSWERED = 1,
+	PINRING_ONESHOT_COUNT_DROPPED = 2,
+	PINRING_ONESHOT_COUNT_CANCELLED = 3,
+	PINRING_ONESHOT_COUNT_BROKEN = 4,
+	PINRING_ONESHOT_COUNTS = 5,
+};
+
+/*
+ * What a party has counted, over all its tenants. Written by the tenant, who
+ * stores to before, moves a slot to TAKING or ENDED, counts, and moves it on. Of
+ * a dead tenant a slot in such a state shows that it was at this: whoever repairs
+ * changes the count from before to before + 1 by cmpxchg, which can be done twice.
+ */
+struct pinring_oneshot_tally {
+	__u64 before; /* the count to be changed, as it was */
+	__u64 counted[PINRING_ONESHOT_COUNTS];
+	__u64 late; /* answers to requests that were over */
+	__u64 reserved[9];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_oneshot_tally, 128);
+PINRING_ASSERT_OFFSET(struct pinring_oneshot_tally, late, 48);
+
+struct pinring_oneshot_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 slots; /* a power of two */
+	__u64 slot_bytes; /* of payload, a multiple of 8 */
+	__u64 stride; /* from slot to slot, a multiple of 64 */
+	__u64 parties; /* how many may have it open at a time */
+	__u64 parties_offset; /* from this header */
+	__u64 tallies_offset;
+	__u64 slots_offset;
+	__u64 reserved[7];
+	__u64 seal;
+	struct pinring_sleepers sleepers; /* room: for a free slot */
+	__u64 closed; /* 1: no more requests; any */
+	__u64 closed_reserved[15];
+} PINRING_ALIGNED(128);
+
+#define PINRING_ONESHOT_MAGIC 0x7473656e6f2e7270ull /* "pr.onest" */
+
+PINRING_ASSERT_SIZE(struct pinring_oneshot_header, 384);
+PINRING_ASSERT_OFFSET(struct pinring_oneshot_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_oneshot_header, sleepers, 128);
+PINRING_ASSERT_OFFSET(struct pinring_oneshot_header, closed, 256);
 
 /* ------------------------------------------------------------- device ring
  *
