@@ -2,6 +2,7 @@
 /* ring_mpmc.c - the MPMC ring: create, open a side, repair, wait. */
 #include <pinring/ring_mpmc.h>
 
+#include "mpmc.h"
 #include "party.h"
 
 /* More than the laps of 37 bits can tell from the tickets of 64. */
@@ -44,31 +45,49 @@ static void lay_out(struct pinring_mpmc_header *h, uint64_t capacity,
 	h->seal = seal_of(h);
 }
 
+uint64_t pinring_mpmc_bytes(uint64_t capacity, uint64_t slot_bytes,
+			    uint64_t parties)
+{
+	struct pinring_mpmc_header h;
+
+	if (!shape_sane(capacity, slot_bytes, parties))
+		return 0;
+	lay_out(&h, capacity, slot_bytes, parties);
+	return h.slots_offset + capacity * h.stride;
+}
+
+void pinring_mpmc_place(void *at, uint64_t capacity, uint64_t slot_bytes,
+			uint64_t parties)
+{
+	struct pinring_mpmc_header *h = at, init;
+
+	lay_out(&init, capacity, slot_bytes, parties);
+	memcpy(h, &init, offsetof(struct pinring_mpmc_header, seal));
+	/* release: pairs with the acquire in check_header() */
+	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+}
+
 int pinring_mpmc_create(struct pinring_region *region, const char *name,
 			uint64_t capacity, uint64_t slot_bytes,
 			uint32_t parties)
 {
-	struct pinring_mpmc_header *h, init;
+	uint64_t bytes = pinring_mpmc_bytes(capacity, slot_bytes, parties);
 	struct pinring_object_info o;
 	int rc;
 
-	if (!shape_sane(capacity, slot_bytes, parties))
+	if (!bytes)
 		return pinring_fail(region->device, -EINVAL,
 				    "%s: %llu slots of %llu bytes for %u parties: give a power of two from 2 to 2^27, a multiple of 8 up to 2^20, and 2 to %d",
 				    name, (unsigned long long)capacity,
 				    (unsigned long long)slot_bytes, parties,
 				    PINRING_PARTIES_MAX);
-	lay_out(&init, capacity, slot_bytes, parties);
-	rc = pinring_object_create(region, name, PINRING_OBJECT_MPMC,
-				   init.slots_offset + capacity * init.stride,
+	rc = pinring_object_create(region, name, PINRING_OBJECT_MPMC, bytes,
 				   PINRING_SEPARATION, &o);
 	if (rc)
 		return rc;
 	/* New memory is zero: all slots are free for lap 0, nobody is there. */
-	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_mpmc_header, seal));
-	/* release: pairs with the acquire in side_open() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_mpmc_place(region->base + o.offset, capacity, slot_bytes,
+			   parties);
 	return 0;
 }
 
@@ -97,20 +116,17 @@ static int check_header(struct pinring_region *region, const char *name,
 			    "%s: its ring header is damaged", name);
 }
 
-static int side_open(struct pinring_region *region, const char *name,
-		     enum pinring_party_role role, struct pinring_mpmc_side *s)
+int pinring_mpmc_open_at(struct pinring_region *region, const char *name,
+			 uint64_t offset, uint64_t length,
+			 enum pinring_party_role role,
+			 struct pinring_mpmc_side *s)
 {
 	struct pinring_mpmc_header copy, *shared;
-	struct pinring_object_info o;
 	struct pinring_party *parties;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_MPMC,
-				 sizeof(*shared), &o);
-	if (rc)
-		return rc;
-	shared = (void *)(region->base + o.offset);
-	rc = check_header(region, name, shared, o.length, &copy);
+	shared = (void *)(region->base + offset);
+	rc = check_header(region, name, shared, length, &copy);
 	if (rc)
 		return rc;
 	parties = (void *)((unsigned char *)shared + copy.parties_offset);
@@ -142,6 +158,17 @@ static int side_open(struct pinring_region *region, const char *name,
 	s->region = pinring_region_get(region);
 	pinring_wait_join();
 	return 0;
+}
+
+static int side_open(struct pinring_region *region, const char *name,
+		     enum pinring_party_role role, struct pinring_mpmc_side *s)
+{
+	struct pinring_object_info o;
+	int rc = pinring_object_open(region, name, PINRING_OBJECT_MPMC,
+				     sizeof(struct pinring_mpmc_header), &o);
+
+	return rc ? rc : pinring_mpmc_open_at(region, name, o.offset, o.length,
+					      role, s);
 }
 
 int pinring_mpmc_producer_open(struct pinring_region *region, const char *name,

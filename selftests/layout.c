@@ -224,6 +224,23 @@ static const struct field_case oneshot_header[] = {
 	AT(pinring_oneshot_header, closed_reserved, 264, 120),
 };
 
+static const struct field_case priority_header[] = {
+	AT(pinring_priority_header, magic, 0, 8),
+	AT(pinring_priority_header, capacity, 8, 8),
+	AT(pinring_priority_header, slot_bytes, 16, 8),
+	AT(pinring_priority_header, parties, 24, 8),
+	AT(pinring_priority_header, policy, 32, 4),
+	AT(pinring_priority_header, limit, 36, 4),
+	AT(pinring_priority_header, weights, 40, 16),
+	AT(pinring_priority_header, lane_bytes, 56, 8),
+	AT(pinring_priority_header, lanes_offset, 64, 8),
+	AT(pinring_priority_header, reserved, 72, 48),
+	AT(pinring_priority_header, seal, 120, 8),
+	AT(pinring_priority_header, sleepers, 128, 128),
+	AT(pinring_priority_header, closed, 256, 8),
+	AT(pinring_priority_header, closed_reserved, 264, 120),
+};
+
 static const struct field_case device_slot[] = {
 	AT(pinring_device_slot, word, 0, 64),
 };
@@ -313,6 +330,7 @@ static const struct struct_case structs[] = {
 	STRUCT(oneshot_slot, 64, 64),
 	STRUCT(oneshot_tally, 128, 128),
 	STRUCT(oneshot_header, 384, 128),
+	STRUCT(priority_header, 384, 128),
 	STRUCT(device_slot, 64, 64),
 	STRUCT(device_ring_header, 256, 128),
 	STRUCT(message_header, 64, 64),
@@ -433,6 +451,12 @@ TEST(lines_of_different_writers_are_128_bytes_apart)
 		{ "oneshot: sleepers, any",
 		  offsetof(struct pinring_oneshot_header, sleepers),
 		  offsetof(struct pinring_oneshot_header, closed) },
+		{ "priority: creator, sleepers",
+		  offsetof(struct pinring_priority_header, magic),
+		  offsetof(struct pinring_priority_header, sleepers) },
+		{ "priority: sleepers, any",
+		  offsetof(struct pinring_priority_header, sleepers),
+		  offsetof(struct pinring_priority_header, closed) },
 		{ "device ring: creator, consumer",
 		  offsetof(struct pinring_device_ring_header, magic),
 		  offsetof(struct pinring_device_ring_header, head) },
@@ -475,6 +499,7 @@ TEST(the_magics_are_text_in_memory)
 		{ PINRING_BYTES_MAGIC, "pr.bytes" },
 		{ PINRING_LANES_MAGIC, "pr.lanes" },
 		{ PINRING_ONESHOT_MAGIC, "pr.onest" },
+		{ PINRING_PRIORITY_MAGIC, "pr.prio" },
 		{ PINRING_DEVICE_RING_MAGIC, "pr.dring" },
 		{ PINRING_WAVE_MAGIC, "pr.wave" },
 	};
@@ -522,6 +547,8 @@ TEST(numbers_on_the_wire_never_change)
 		N(2, PINRING_PARTY_CONSUMER), N(3, PINRING_PARTY_COMING),
 		N(4, PINRING_PARTY_MEMBER),
 		N(14, PINRING_OBJECT_ONESHOT),
+		N(15, PINRING_OBJECT_PRIORITY), N(4, PINRING_PRIORITY_LANES),
+		N(1, PINRING_PRIORITY_STRICT), N(2, PINRING_PRIORITY_WEIGHTED),
 		N(0, PINRING_ONESHOT_FREE), N(1, PINRING_ONESHOT_TAKING),
 		N(2, PINRING_ONESHOT_TAKEN), N(3, PINRING_ONESHOT_BEGUN),
 		N(4, PINRING_ONESHOT_DONE), N(5, PINRING_ONESHOT_CANCELLED),

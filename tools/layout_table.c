@@ -255,6 +255,25 @@ static const struct layout_field oneshot_header[] = {
 #undef R
 };
 
+static const struct layout_field priority_header[] = {
+#define R(field, who) F(pinring_priority_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(slot_bytes, "creator"),
+	R(parties, "creator"),
+	R(policy, "creator"),
+	R(limit, "creator"),
+	R(weights, "creator"),
+	R(lane_bytes, "creator"),
+	R(lanes_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(sleepers, "as struct pinring_sleepers"),
+	R(closed, "any"),
+	R(closed_reserved, "nobody"),
+#undef R
+};
+
 static const struct layout_field device_slot[] = {
 	F(pinring_device_slot, word, "producer"),
 };
@@ -347,7 +366,8 @@ const struct layout_struct layout_structs[] = {
 	S(policy_header),  S(lane),	       S(lanes_partition),
 	S(lanes_header),   S(device_slot),
 	S(policy_header),  S(oneshot_slot),
-	S(oneshot_tally),  S(oneshot_header),  S(device_slot),
+	S(oneshot_tally),  S(oneshot_header),  S(priority_header),
+	S(device_slot),
 	S(device_ring_header), S(message_header), S(control_block),
 	S(telemetry),	   S(wave_state),
 };

@@ -79,7 +79,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_LINE_RING = 12,
 	PINRING_OBJECT_DUPLEX = 13,
 	PINRING_OBJECT_ONESHOT = 14, /* struct pinring_oneshot_header, slots */
-	PINRING_OBJECT_PRIORITY = 15,
+	PINRING_OBJECT_PRIORITY = 15, /* struct pinring_priority_header, lanes */
 	PINRING_OBJECT_CHAIN = 16,
 	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
 };
@@ -598,6 +598,44 @@ PINRING_ASSERT_SIZE(struct pinring_oneshot_header, 384);
 PINRING_ASSERT_OFFSET(struct pinring_oneshot_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_oneshot_header, sleepers, 128);
 PINRING_ASSERT_OFFSET(struct pinring_oneshot_header, closed, 256);
+
+/* ---------------------------------------------------------- priority ring
+ *
+ *  0              struct pinring_priority_header
+ *  lanes_offset   PINRING_PRIORITY_LANES MPMC rings of the same shape, each of
+ *                 lane_bytes; lane 0 is the most urgent
+ */
+#define PINRING_PRIORITY_LANES 4
+
+enum pinring_priority_policy {
+	PINRING_PRIORITY_STRICT = 1, /* the most urgent there is, but: limit */
+	PINRING_PRIORITY_WEIGHTED = 2, /* by turns, of so many */
+};
+
+struct pinring_priority_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* slots of a lane, a power of two */
+	__u64 slot_bytes; /* of payload, a multiple of 8 */
+	__u64 parties; /* of a lane */
+	__u32 policy; /* enum pinring_priority_policy */
+	__u32 limit; /* strict: pops that a lane lets pass; else 0 */
+	__u32 weights[PINRING_PRIORITY_LANES]; /* weighted; else 0 */
+	__u64 lane_bytes; /* from lane to lane */
+	__u64 lanes_offset; /* from this header */
+	__u64 reserved[6];
+	__u64 seal;
+	struct pinring_sleepers sleepers; /* ready: in any lane */
+	__u64 closed; /* 1: all lanes are, or are to be; any */
+	__u64 closed_reserved[15];
+} PINRING_ALIGNED(128);
+
+#define PINRING_PRIORITY_MAGIC 0x6f6972702e7270ull /* "pr.prio" */
+
+PINRING_ASSERT_SIZE(struct pinring_priority_header, 384);
+PINRING_ASSERT_OFFSET(struct pinring_priority_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_priority_header, sleepers, 128);
+PINRING_ASSERT_OFFSET(struct pinring_priority_header, closed, 256);
 
 /* ------------------------------------------------------------- device ring
  *

@@ -15,6 +15,7 @@
 #include <pinring/ring_lanes.h>
 #include <pinring/ring_mpmc.h>
 #include <pinring/ring_oneshot.h>
+#include <pinring/ring_priority.h>
 #include <pinring/ring_spsc.h>
 
 #ifdef __cplusplus
