@@ -233,6 +233,10 @@ static uint32_t most_patient(const struct pinring_priority_consumer *c)
 	return lane;
 }
 
+/*
+ * By those too that were found empty on the way to this one: they may have got
+ * something in between.
+ */
 static void let_pass(struct pinring_priority_consumer *c, uint32_t served,
 		     uint32_t n)
 {
