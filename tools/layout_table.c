@@ -360,16 +360,29 @@ static const struct layout_field wave_state[] = {
 	}
 
 const struct layout_struct layout_structs[] = {
-	S(region_header),  S(object),	       S(doorbell_lines),
-	S(sleepers),	   S(spsc_header),     S(bytes_header),
-	S(party),	   S(mpmc_header),     S(tally),
-	S(policy_header),  S(lane),	       S(lanes_partition),
-	S(lanes_header),   S(device_slot),
-	S(policy_header),  S(oneshot_slot),
-	S(oneshot_tally),  S(oneshot_header),  S(priority_header),
+	S(region_header),
+	S(object),
+	S(doorbell_lines),
+	S(sleepers),
+	S(spsc_header),
+	S(bytes_header),
+	S(party),
+	S(mpmc_header),
+	S(tally),
+	S(policy_header),
+	S(lane),
+	S(lanes_partition),
+	S(lanes_header),
+	S(oneshot_slot),
+	S(oneshot_tally),
+	S(oneshot_header),
+	S(priority_header),
 	S(device_slot),
-	S(device_ring_header), S(message_header), S(control_block),
-	S(telemetry),	   S(wave_state),
+	S(device_ring_header),
+	S(message_header),
+	S(control_block),
+	S(telemetry),
+	S(wave_state),
 };
 
 const size_t layout_count = sizeof(layout_structs) / sizeof(layout_structs[0]);
