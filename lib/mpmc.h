@@ -24,4 +24,10 @@ int pinring_mpmc_open_at(struct pinring_region *region, const char *name,
 			 enum pinring_party_role role,
 			 struct pinring_mpmc_side *side);
 
+/*
+ * What a consumer would find, without finding it: 0: something to read, or to
+ * settle before; -EAGAIN, -EPIPE, -EPROTO as pinring_mpmc_peek().
+ */
+int pinring_mpmc_outlook(const struct pinring_mpmc_side *side);
+
 #endif /* PINRING_MPMC_H */

@@ -383,17 +383,24 @@ static bool is_roomy(const void *side)
 	return look(s, true, &at, &word) != -EAGAIN || is_closed(s);
 }
 
-/* Also a slot that pinring_mpmc_skip() can do something about. */
-static bool is_ready(const void *side)
+int pinring_mpmc_outlook(const struct pinring_mpmc_side *s)
 {
-	const struct pinring_mpmc_side *s = side;
 	uint64_t at;
 	__u64 word;
+	int rc = look(s, false, &at, &word);
 
-	return look(s, false, &at, &word) != -EAGAIN ||
-	       word == pinring_mpmc_turn(s, at, PINRING_MPMC_VOID) ||
-	       (word == pinring_mpmc_turn(s, at, PINRING_MPMC_FREE) &&
-		is_closed(s));
+	/* Also a slot that pinring_mpmc_skip() can do something about. */
+	if (rc == -EAGAIN &&
+	    (word == pinring_mpmc_turn(s, at, PINRING_MPMC_VOID) ||
+	     (word == pinring_mpmc_turn(s, at, PINRING_MPMC_FREE) &&
+	      is_closed(s))))
+		return 0;
+	return rc;
+}
+
+static bool is_ready(const void *side)
+{
+	return pinring_mpmc_outlook(side) != -EAGAIN;
 }
 
 static bool mend(const void *side)

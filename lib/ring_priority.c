@@ -364,26 +364,18 @@ void pinring_priority_close_consumer(struct pinring_priority_consumer *c)
 }
 
 /* ------------------------------------------------------------------ waiting */
-static bool is_drained(const struct pinring_mpmc_side *s)
-{
-	__u64 head = __atomic_load_n(&s->shared->head, __ATOMIC_ACQUIRE);
-
-	return __atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED) ==
-	       (head | 1);
-}
-
 static bool is_ready(const void *side)
 {
 	const struct pinring_priority_consumer *c = side;
 	uint32_t i, drained = 0;
 
 	for (i = 0; i < LANES; i++) {
-		struct pinring_wait w = pinring_mpmc_when_ready(&c->lane[i]);
+		int rc = pinring_mpmc_outlook(&c->lane[i].side);
 
 		/* One lane that is closed and drained is no news. */
-		if (is_drained(&c->lane[i].side))
+		if (rc == -EPIPE)
 			drained++;
-		else if (w.over(w.side))
+		else if (rc != -EAGAIN)
 			return true;
 	}
 	return drained == LANES;

@@ -851,7 +851,7 @@ TEST_F(lanes, shapes_and_policies_that_make_no_sense_are_refused)
 	c = config_of(variant);
 	c.capacity = 3;
 	EXPECT_EQ(-EINVAL, pinring_priority_create(self->r, "q", &c));
-	c.capacity = 1ull << 32;
+	c.capacity = 1ull << 20;
 	EXPECT_EQ(-ENOSPC, pinring_priority_create(self->r, "q", &c));
 	c = config_of(variant);
 	c.reserved = 1;
@@ -915,7 +915,7 @@ TEST_F(lanes, a_damaged_lane_is_eproto_when_the_others_are_empty)
 	uint32_t lane = 99;
 	__u64 *word = pinring_mpmc_word(&self->c.lane[1].side, 0, 8 + BYTES);
 
-	*word = 3; /* no such state */
+	*word = PINRING_MPMC_STATE; /* there is none of that number */
 	ASSERT_EQ(0, push(&self->p, 3, 1));
 	EXPECT_EQ(1, pop(&self->c, &lane));
 	EXPECT_EQ(-EPROTO, pop(&self->c, &lane));
