@@ -162,6 +162,10 @@ a oneshot with a longer tally|/struct pinring_oneshot_tally {/,/^}/s/reserved\[9
 a oneshot whose sleepers moved|/struct pinring_oneshot_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
 one priority more|s/PINRING_PRIORITY_LANES 4/PINRING_PRIORITY_LANES 6/
 a priority ring whose sleepers moved|/struct pinring_priority_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
+a chain with a wider threshold|/struct pinring_chain_header {/,/^}/s/__u16 high;/__u32 high;/
+a chain whose sides share a line|/struct pinring_chain_header {/,/^}/s/__u64 moves\[PINRING_CHAIN_MOVES\];//
+a chain with one move fewer|s/PINRING_CHAIN_MOVES 8/PINRING_CHAIN_MOVES 7/
+a longer chain header|/struct pinring_chain_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
 a device ring with its seal moved|/struct pinring_device_ring_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a tally that shares its line|/struct pinring_tally {/,/^}/s/reserved\[9\]/reserved[1]/; /struct pinring_tally {/,/^}/s/PINRING_ALIGNED(128)/PINRING_ALIGNED(64)/
 a policy with its seal moved|/struct pinring_policy_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/

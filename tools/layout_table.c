@@ -274,6 +274,35 @@ static const struct layout_field priority_header[] = {
 #undef R
 };
 
+static const struct layout_field chain_header[] = {
+#define R(field, who) F(pinring_chain_header, field, who)
+	R(magic, "creator"),
+	R(min_capacity, "creator"),
+	R(max_capacity, "creator"),
+	R(slot_bytes, "creator"),
+	R(factor, "creator"),
+	R(check_interval, "creator"),
+	R(window, "creator"),
+	R(high, "creator"),
+	R(low, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(sleepers, "as struct pinring_sleepers"),
+	R(tail, "producer"),
+	R(producer_closed, "producer"),
+	R(grown, "producer"),
+	R(shrunk, "producer"),
+	R(peak, "producer"),
+	R(moved_ns, "producer"),
+	R(fill, "producer"),
+	R(producer_reserved, "nobody"),
+	R(moves, "producer"),
+	R(head, "consumer"),
+	R(consumer_closed, "consumer"),
+	R(consumer_reserved, "nobody"),
+#undef R
+};
+
 static const struct layout_field device_slot[] = {
 	F(pinring_device_slot, word, "producer"),
 };
@@ -377,6 +406,7 @@ const struct layout_struct layout_structs[] = {
 	S(oneshot_tally),
 	S(oneshot_header),
 	S(priority_header),
+	S(chain_header),
 	S(device_slot),
 	S(device_ring_header),
 	S(message_header),

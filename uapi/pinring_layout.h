@@ -80,7 +80,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_DUPLEX = 13,
 	PINRING_OBJECT_ONESHOT = 14, /* struct pinring_oneshot_header, slots */
 	PINRING_OBJECT_PRIORITY = 15, /* struct pinring_priority_header, lanes */
-	PINRING_OBJECT_CHAIN = 16,
+	PINRING_OBJECT_CHAIN = 16, /* struct pinring_chain_header, segments */
 	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
 };
 
@@ -636,6 +636,68 @@ PINRING_ASSERT_SIZE(struct pinring_priority_header, 384);
 PINRING_ASSERT_OFFSET(struct pinring_priority_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_priority_header, sleepers, 128);
 PINRING_ASSERT_OFFSET(struct pinring_priority_header, closed, 256);
+
+/* ---------------------------------------------------------- resizable ring
+ *
+ *  0          struct pinring_chain_header
+ *  aligned    segment 0, min_capacity slots
+ *  aligned    segment 1, factor times as many
+ *  ...        up to max_capacity. aligned: to 4096 if the segment has as many
+ *             bytes, so that its pages can be given back; else to 128
+ *
+ * A ring that moves to another of its segments when it is to grow or to shrink,
+ * and leaves behind what is there to be drained. Indices run freely over 59
+ * bits and go on from segment to segment; slot = index & (capacity of the
+ * segment - 1). Of the segment in use, however many moves lie in between,
+ * tail - head <= capacity: so no two messages ever meet in one slot.
+ *
+ * A place is index << 5 | what: in tail and head, moves made or followed so far,
+ * modulo 8; in moves[n % 8], the n-th move's segment, and where it begins.
+ */
+#define PINRING_PLACE_SHIFT 5
+#define PINRING_CHAIN_MOVES 8 /* made and not yet followed: one less */
+#define PINRING_CHAIN_SEGMENTS_MAX 32
+
+struct pinring_chain_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 min_capacity; /* slots, a power of two */
+	__u64 max_capacity; /* min_capacity times a power of factor */
+	__u64 slot_bytes; /* a multiple of 8 */
+	__u32 factor; /* a power of two: from segment to segment */
+	__u32 check_interval; /* messages from one look at the fill to the next */
+	__u32 window; /* looks that must agree */
+	__u16 high; /* percent: grow at or above */
+	__u16 low; /* shrink at or below */
+	__u64 reserved[9];
+	__u64 seal;
+	struct pinring_sleepers sleepers;
+	/* producer writes */
+	__u64 tail; /* place: messages published */
+	__u64 producer_closed; /* 1: no more will come */
+	__u64 grown; /* moves to larger segments */
+	__u64 shrunk; /* moves to smaller ones */
+	__u64 peak; /* most messages it found in the ring */
+	__u64 moved_ns; /* CLOCK_MONOTONIC of the last move; 0: none */
+	__u64 fill; /* average over about a window, of capacity = 2^24 */
+	__u64 producer_reserved;
+	__u64 moves[PINRING_CHAIN_MOVES]; /* places; stored before tail is */
+	/* consumer writes */
+	__u64 head; /* place: slots given back */
+	__u64 consumer_closed; /* 1: nobody reads on */
+	__u64 consumer_reserved[14];
+} PINRING_ALIGNED(128);
+
+#define PINRING_CHAIN_MAGIC 0x6e696168632e7270ull /* "pr.chain" */
+
+PINRING_ASSERT_SIZE(struct pinring_chain_header, 512);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, factor, 32);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, high, 44);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, sleepers, 128);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, tail, 256);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, moves, 320);
+PINRING_ASSERT_OFFSET(struct pinring_chain_header, head, 384);
 
 /* ------------------------------------------------------------- device ring
  *

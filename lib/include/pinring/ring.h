@@ -11,6 +11,7 @@
 
 #include <pinring/region.h>
 #include <pinring/ring_bytes.h>
+#include <pinring/ring_chain.h>
 #include <pinring/ring_device.h>
 #include <pinring/ring_lanes.h>
 #include <pinring/ring_mpmc.h>
