@@ -20,7 +20,6 @@
 #define INTERVAL_MAX (1u << 30)
 #define WINDOW_MAX (1u << 20)
 #define PAGE 4096ull
-#define LOW_BITS ((1u << PINRING_PLACE_SHIFT) - 1)
 #define FILL_SHIFT 24
 #define PATIENCE_MAX 64 /* windows */
 
@@ -133,9 +132,25 @@ static uint64_t seal_of(const struct pinring_chain_header *h)
 	return pinring_hash(h, offsetof(struct pinring_chain_header, seal));
 }
 
-static uint64_t place_of(uint64_t index, uint32_t what)
+/* The same index, with other low bits. */
+static uint64_t place_of(uint64_t place, uint32_t low)
 {
-	return index << PINRING_PLACE_SHIFT | what;
+	return place - pinring_chain_low(place) + low;
+}
+
+/* The one that the last of the moves at this place led to. */
+static uint8_t segment_of(const struct pinring_chain_header *h, uint64_t place)
+{
+	const __u64 *move = &h->moves[place % PINRING_CHAIN_MOVES];
+
+	return (uint8_t)pinring_chain_low(
+		__atomic_load_n(move, __ATOMIC_RELAXED));
+}
+
+/* Moves between two places, the later one first. */
+static uint32_t moves_between(uint64_t later, uint64_t earlier)
+{
+	return (uint32_t)(later - earlier) % PINRING_CHAIN_MOVES;
 }
 
 /* ------------------------------------------------------------ create, open */
@@ -244,13 +259,10 @@ static int side_open(struct pinring_region *region, const char *name,
 	copy->head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE);
 	copy->tail = __atomic_load_n(&h->tail, __ATOMIC_ACQUIRE);
 	mine = producer ? copy->tail : copy->head;
-	s->moves = mine & LOW_BITS;
-	s->segment = (uint8_t)(__atomic_load_n(&h->moves[s->moves %
-							 PINRING_CHAIN_MOVES],
-					       __ATOMIC_RELAXED) &
-			       LOW_BITS);
-	used = pinring_chain_used(copy->tail >> PINRING_PLACE_SHIFT, copy->head);
-	if (s->moves >= PINRING_CHAIN_MOVES || s->segment >= s->segments ||
+	s->segment = segment_of(h, mine);
+	used = pinring_chain_slots(copy->head, copy->tail);
+	if (pinring_chain_low(mine) >= PINRING_CHAIN_MOVES ||
+	    s->segment >= s->segments ||
 	    used > (producer ? capacity_of(s, s->segment) :
 			       copy->max_capacity) ||
 	    __atomic_load_n(&h->producer_closed, __ATOMIC_RELAXED) > 1 ||
@@ -273,15 +285,15 @@ int pinring_chain_producer_open(struct pinring_region *region, const char *name,
 	if (rc)
 		return rc;
 	*p = (struct pinring_chain_producer){
-		.write = copy.tail >> PINRING_PLACE_SHIFT,
-		.limit = copy.tail >> PINRING_PLACE_SHIFT,
+		.write = copy.tail,
+		.limit = copy.tail,
 		.mask = capacity_of(&s, s.segment) - 1,
 		.slot_bytes = copy.slot_bytes,
 		.slots = segment_at(shared, &s, copy.slot_bytes, s.segment,
 				    &bytes),
 		.shared = shared,
 		.shape = s,
-		.checked = copy.tail >> PINRING_PLACE_SHIFT,
+		.checked = copy.tail,
 		.check_interval = copy.check_interval,
 		.window = copy.window,
 		.patience = copy.window,
@@ -308,9 +320,9 @@ int pinring_chain_consumer_open(struct pinring_region *region, const char *name,
 	if (rc)
 		return rc;
 	*c = (struct pinring_chain_consumer){
-		.read = copy.head >> PINRING_PLACE_SHIFT,
-		.tail = copy.head >> PINRING_PLACE_SHIFT,
-		.released = copy.head >> PINRING_PLACE_SHIFT,
+		.read = copy.head,
+		.tail = copy.head,
+		.released = copy.head,
 		.lazy = lazy_of(capacity_of(&s, s.segment)),
 		.mask = capacity_of(&s, s.segment) - 1,
 		.slot_bytes = copy.slot_bytes,
@@ -350,7 +362,7 @@ static void set(__u64 *statistic, uint64_t value)
 static void move_to(struct pinring_chain_producer *p, uint32_t segment)
 {
 	struct pinring_chain_header *h = p->shared;
-	uint32_t next = (p->shape.moves + 1) % PINRING_CHAIN_MOVES;
+	uint32_t next = (pinring_chain_low(p->write) + 1) % PINRING_CHAIN_MOVES;
 	__u64 *count = segment > p->shape.segment ? &h->grown : &h->shrunk;
 	uint64_t bytes;
 
@@ -360,13 +372,13 @@ static void move_to(struct pinring_chain_producer *p, uint32_t segment)
 	set(&h->moves[next], place_of(p->write, segment));
 	set(count, __atomic_load_n(count, __ATOMIC_RELAXED) + 1);
 	set(&h->moved_ns, (uint64_t)pinring_now());
-	p->shape.moves = next;
+	p->write = place_of(p->write, next);
 	p->shape.segment = (uint8_t)segment;
 	p->mask = capacity_of(&p->shape, segment) - 1;
 	p->slots = segment_at(h, &p->shape, p->slot_bytes, segment, &bytes);
 	p->limit = p->write;
 	/* release: pairs with the acquire of tail in _peek, and in side_open() */
-	__atomic_store_n(&h->tail, place_of(p->write, next), __ATOMIC_RELEASE);
+	__atomic_store_n(&h->tail, p->write, __ATOMIC_RELEASE);
 }
 
 /* `pending` moves were not followed yet, and their notes must stay. */
@@ -430,10 +442,11 @@ static int look_at_head(struct pinring_chain_producer *p, uint64_t *used,
 	/* acquire: pairs with the release of head in _give_back */
 	uint64_t head = __atomic_load_n(&p->shared->head, __ATOMIC_ACQUIRE);
 
-	*used = pinring_chain_used(p->write, head);
-	*pending = (p->shape.moves - (uint32_t)head) % PINRING_CHAIN_MOVES;
+	*used = pinring_chain_slots(head, p->write);
+	*pending = moves_between(p->write, head);
 	p->limit = p->write;
-	if (*used > p->mask + 1 || (head & LOW_BITS) >= PINRING_CHAIN_MOVES)
+	if (*used > p->mask + 1 ||
+	    pinring_chain_low(head) >= PINRING_CHAIN_MOVES)
 		return -EPROTO;
 	if (*used > __atomic_load_n(&p->shared->peak, __ATOMIC_RELAXED))
 		set(&p->shared->peak, *used);
@@ -442,7 +455,7 @@ static int look_at_head(struct pinring_chain_producer *p, uint64_t *used,
 
 int64_t pinring_chain_look(struct pinring_chain_producer *p, uint64_t want)
 {
-	uint64_t used, room, soon;
+	uint64_t used, room, since, until;
 	uint32_t pending;
 	int rc;
 
@@ -452,17 +465,21 @@ int64_t pinring_chain_look(struct pinring_chain_producer *p, uint64_t want)
 	rc = look_at_head(p, &used, &pending);
 	if (rc)
 		return rc;
+	since = pinring_chain_slots(p->checked, p->write);
 	if (used == p->mask + 1) {
 		if (!grow(p, pending))
 			return want ? -EAGAIN : 0;
-	} else if (p->write - p->checked >= p->check_interval) {
+	} else if (since >= p->check_interval) {
 		check_fill(p, used, pending);
+		since = 0;
 	}
 	room = p->mask + 1 - used;
-	soon = p->check_interval - (p->write - p->checked);
-	if (p->write - p->checked >= p->check_interval || soon < want)
-		soon = want;
-	p->limit = p->write + (room < soon ? room : soon);
+	/* Until the next look is due, but not less than is asked for now. */
+	until = since < p->check_interval ? p->check_interval - since : want;
+	if (until < want)
+		until = want;
+	p->limit = p->write +
+		   ((room < until ? room : until) << PINRING_PLACE_SHIFT);
 	return (int64_t)room;
 }
 
@@ -473,7 +490,8 @@ static void follow_to(struct pinring_chain_consumer *c, uint32_t segment)
 	uint64_t capacity = capacity_of(&c->shape, segment);
 	uint64_t bytes;
 
-	c->shape.moves = (c->shape.moves + 1) % PINRING_CHAIN_MOVES;
+	c->read = place_of(c->read, (pinring_chain_low(c->read) + 1) %
+					    PINRING_CHAIN_MOVES);
 	c->shape.segment = (uint8_t)segment;
 	c->mask = capacity - 1;
 	c->lazy = lazy_of(capacity);
@@ -482,30 +500,37 @@ static void follow_to(struct pinring_chain_consumer *c, uint32_t segment)
 	pinring_chain_give_back(c);
 }
 
-/* How many messages there are in its segment, after it followed to that. */
-int64_t pinring_chain_follow(struct pinring_chain_consumer *c, uint64_t tail)
+/*
+ * After it followed the moves that lie at its place, c->tail is the end of what
+ * there is in the segment; or, where that makes no sense, beyond it.
+ */
+void pinring_chain_follow(struct pinring_chain_consumer *c)
 {
-	uint64_t ready = pinring_chain_distance(tail, c->read);
+	uint64_t tail = c->tail;
 	uint32_t i;
 
 	for (i = 0; i < PINRING_CHAIN_MOVES; i++) {
-		uint32_t next = (c->shape.moves + 1) % PINRING_CHAIN_MOVES;
+		uint32_t done = pinring_chain_low(c->read);
 		uint64_t move, here;
 
-		if ((tail & LOW_BITS) == c->shape.moves)
-			return ready <= c->mask + 1 ? (int64_t)ready : -EPROTO;
+		if (pinring_chain_low(tail) == done)
+			return;
 		/* relaxed: it was stored before tail, and stays until we follow */
-		move = __atomic_load_n(&c->shared->moves[next],
+		move = __atomic_load_n(&c->shared->moves[(done + 1) %
+							 PINRING_CHAIN_MOVES],
 				       __ATOMIC_RELAXED);
-		here = pinring_chain_distance(move, c->read);
-		if (here > c->mask + 1 || here > ready ||
-		    (move & LOW_BITS) >= c->shape.segments)
-			return -EPROTO;
-		if (here)
-			return (int64_t)here;
-		follow_to(c, move & LOW_BITS);
+		here = pinring_chain_slots(c->read, move);
+		if (here > c->mask + 1 ||
+		    here > pinring_chain_slots(c->read, tail) ||
+		    pinring_chain_low(move) >= c->shape.segments)
+			break;
+		if (here) {
+			c->tail = place_of(move, done);
+			return;
+		}
+		follow_to(c, pinring_chain_low(move));
 	}
-	return -EPROTO;
+	c->tail = c->read + ((c->mask + 2) << PINRING_PLACE_SHIFT);
 }
 
 /* ------------------------------------------------------------------ memory */
@@ -547,13 +572,8 @@ int pinring_chain_trim(struct pinring_chain_producer *p)
 		move_to(p, to);
 		pending = 1;
 	}
-	for (i = 0; i <= pending; i++) {
-		uint32_t n = (p->shape.moves - i) % PINRING_CHAIN_MOVES;
-
-		busy |= 1u << (__atomic_load_n(&p->shared->moves[n],
-					       __ATOMIC_RELAXED) &
-			       LOW_BITS);
-	}
+	for (i = 0; i <= pending; i++)
+		busy |= 1u << segment_of(p->shared, p->write - i);
 	if (is_hugetlb(p->region))
 		return 0;
 	for (i = 0; !rc && i < p->shape.segments; i++)
@@ -621,16 +641,14 @@ int pinring_chain_info(struct pinring_region *region, const char *name,
 	/* acquire: the note of the move that tail names */
 	copy.head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE);
 	copy.tail = __atomic_load_n(&h->tail, __ATOMIC_ACQUIRE);
-	s.segment = (uint8_t)(get(&h->moves[copy.tail % PINRING_CHAIN_MOVES]) &
-			      LOW_BITS);
+	s.segment = segment_of(h, copy.tail);
 	if (s.segment >= s.segments)
 		return pinring_fail(region->device, -EINVAL,
 				    "%s: its ring header is damaged", name);
 	info.min_capacity = copy.min_capacity;
 	info.max_capacity = copy.max_capacity;
 	info.capacity = capacity_of(&s, s.segment);
-	info.count = pinring_chain_used(copy.tail >> PINRING_PLACE_SHIFT,
-					copy.head);
+	info.count = pinring_chain_slots(copy.head, copy.tail);
 	/* head was read first: tail may have run ahead of it meanwhile. */
 	if (info.count > info.capacity)
 		info.count = info.capacity;

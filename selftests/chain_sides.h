@@ -34,6 +34,16 @@ static inline void chain_start_at(struct pinring_chain_header *h, uint64_t index
 	h->head = index << PINRING_PLACE_SHIFT;
 }
 
+static inline uint64_t chain_sent(const struct pinring_chain_producer *p)
+{
+	return pinring_chain_index(p->write);
+}
+
+static inline uint64_t chain_got(const struct pinring_chain_consumer *c)
+{
+	return pinring_chain_index(c->read);
+}
+
 /* Sends up to `most` by a verb the dice choose; how many went, or an error. */
 static inline int64_t chain_send(struct pinring_chain_producer *p, struct dice *d,
 				 uint64_t most)
@@ -49,7 +59,7 @@ static inline int64_t chain_send(struct pinring_chain_producer *p, struct dice *
 		for (int64_t i = 0; i < n; i++)
 			item_fill((uint64_t *)slots + (uint64_t)i * words,
 				  p->slot_bytes,
-				  (p->write + (uint64_t)i) & INDEX_MASK);
+				  (chain_sent(p) + (uint64_t)i) & INDEX_MASK);
 		if (n > 1 && verb == 3)
 			n--;
 		if (n > 0)
@@ -58,7 +68,7 @@ static inline int64_t chain_send(struct pinring_chain_producer *p, struct dice *
 	}
 	for (uint64_t i = 0; i < want; i++)
 		item_fill(items + i * words, p->slot_bytes,
-			  (p->write + i) & INDEX_MASK);
+			  (chain_sent(p) + i) & INDEX_MASK);
 	if (verb == 1)
 		return pinring_chain_push_batch(p, items, want);
 	n = words == 1 ? pinring_chain_push_u64(p, items[0]) :
@@ -72,7 +82,7 @@ static inline int64_t chain_receive(struct pinring_chain_consumer *c,
 {
 	static _Thread_local uint64_t items[RUN * SLOT_WORDS_MAX];
 	uint64_t want = 1 + roll(d, RUN < most ? RUN : most);
-	uint64_t verb = roll(d, 3), words = c->slot_bytes / 8, first = c->read;
+	uint64_t verb = roll(d, 3), words = c->slot_bytes / 8, first = chain_got(c);
 	void *slots = items;
 	int64_t n;
 
@@ -106,10 +116,10 @@ static inline void chain_pace_producer(const struct pinring_chain_producer *p,
 {
 	unsigned int spins = 0;
 
-	if ((p->write >> 11 & 7) == 7) {
+	if ((chain_sent(p) >> 11 & 7) == 7) {
 		while (pinring_chain_free(p) != pinring_chain_capacity(p))
 			wait_a_little(&spins);
-	} else if (p->write >> 14 & 1) {
+	} else if (chain_sent(p) >> 14 & 1) {
 		for (uint64_t n = roll(d, 16); n; n--)
 			wait_a_little(&spins);
 	}
@@ -120,7 +130,7 @@ static inline void chain_pace_consumer(const struct pinring_chain_consumer *c,
 {
 	unsigned int spins = 0;
 
-	if (c->read >> 14 & 1)
+	if (chain_got(c) >> 14 & 1)
 		return;
 	for (uint64_t n = roll(d, 16); n; n--)
 		wait_a_little(&spins);

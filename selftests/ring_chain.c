@@ -74,7 +74,7 @@ static uint64_t push_up_to(struct pinring_chain_producer *p, uint64_t n)
 	uint64_t i;
 
 	for (i = 0; i < n; i++)
-		if (pinring_chain_push_u64(p, p->write & INDEX_MASK))
+		if (pinring_chain_push_u64(p, chain_sent(p)))
 			break;
 	return i;
 }
@@ -85,7 +85,7 @@ static uint64_t pop_up_to(struct pinring_chain_consumer *c, uint64_t n)
 	uint64_t i, item;
 
 	for (i = 0; i < n; i++) {
-		uint64_t due = c->read & INDEX_MASK;
+		uint64_t due = chain_got(c);
 
 		if (pinring_chain_pop_u64(c, &item) || item != due)
 			break;

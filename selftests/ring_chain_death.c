@@ -67,10 +67,10 @@ static int64_t prepare(struct pinring_region *r, enum act act,
 		while (!pinring_chain_pop_u64(c, &item))
 			;
 		/* A look is due now; this one finds it empty. */
-		p->checked = p->write - 2;
+		p->checked = p->write - (2 << PINRING_PLACE_SHIFT);
 		p->limit = p->write;
 	}
-	return (int64_t)p->write;
+	return (int64_t)chain_sent(p);
 }
 
 static void act_once(enum act act, struct pinring_chain_producer *p,
@@ -81,7 +81,7 @@ static void act_once(enum act act, struct pinring_chain_producer *p,
 	if (act == FOLLOW)
 		pinring_chain_pop_u64(c, &item);
 	else
-		pinring_chain_push_u64(p, p->write);
+		pinring_chain_push_u64(p, chain_sent(p));
 }
 
 /* Runs the act for so many instructions; true: it came to its end before. */
@@ -129,14 +129,14 @@ static void expect_it_goes_on(struct __test_metadata *_metadata,
 
 	ASSERT_EQ(0, pinring_chain_producer_open(r, "ring", &p));
 	ASSERT_EQ(0, pinring_chain_consumer_open(r, "ring", &c));
-	published = p.write;
+	published = chain_sent(&p);
 	ASSERT_LE(least, published);
 	ASSERT_GE(least + (act != FOLLOW), published);
 	while (pinring_chain_count(&c) < MAX) {
-		ASSERT_EQ(0, pinring_chain_push_u64(&p, p.write));
+		ASSERT_EQ(0, pinring_chain_push_u64(&p, chain_sent(&p)));
 	}
 	EXPECT_EQ(-EAGAIN, pinring_chain_push_u64(&p, 0));
-	for (next = c.read; next != p.write; next++) {
+	for (next = chain_got(&c); next != chain_sent(&p); next++) {
 		ASSERT_EQ(0, pinring_chain_pop_u64(&c, &item));
 		ASSERT_EQ(next, item);
 	}
@@ -158,13 +158,13 @@ static void die_everywhere(struct __test_metadata *_metadata,
 	bool done = false;
 
 	ASSERT_LE(0, prepare(r, act, &p, &c));
-	least = p.write;
+	least = chain_sent(&p);
 	moves = h->grown + h->shrunk;
-	followed = c.shape.moves;
+	followed = pinring_chain_low(c.read);
 	act_once(act, &p, &c);
 	/* Or this is a test of something else. */
 	ASSERT_EQ(moves + (act != FOLLOW), h->grown + h->shrunk);
-	ASSERT_EQ(followed + (act == FOLLOW), c.shape.moves);
+	ASSERT_EQ(followed + (act == FOLLOW), pinring_chain_low(c.read));
 	pinring_chain_producer_close(&p);
 	pinring_chain_consumer_close(&c);
 	for (n = 0; !done; n += step) {
@@ -219,7 +219,7 @@ static enum end produce(struct pinring_region *r, struct record *rec, uint64_t s
 	if (pinring_chain_producer_open(r, "ring", &p))
 		return NOT_OPENED;
 	/* What was published is there, and at most one run of it unnoted. */
-	rest = p.write - __atomic_load_n(&rec->sent, __ATOMIC_RELAXED);
+	rest = chain_sent(&p) - __atomic_load_n(&rec->sent, __ATOMIC_RELAXED);
 	if (rest > RUN)
 		return NOT_WHERE_IT_WAS;
 	while (!stopped(rec)) {
@@ -227,8 +227,8 @@ static enum end produce(struct pinring_region *r, struct record *rec, uint64_t s
 
 		if (n < 1 && n != -EAGAIN)
 			return NOT_THE_NEXT;
-		__atomic_store_n(&rec->sent, p.write, __ATOMIC_RELEASE);
-		for (uint64_t i = roll(&d, p.write >> 7 & 1 ? 32 : 4); i; i--)
+		__atomic_store_n(&rec->sent, chain_sent(&p), __ATOMIC_RELEASE);
+		for (uint64_t i = roll(&d, chain_sent(&p) >> 7 & 1 ? 32 : 4); i; i--)
 			wait_a_little(&spins);
 	}
 	pinring_chain_producer_close(&p);
@@ -245,7 +245,7 @@ static enum end consume(struct pinring_region *r, struct record *rec, uint64_t s
 	if (pinring_chain_consumer_open(r, "ring", &c))
 		return NOT_OPENED;
 	/* Some may come twice, none is passed over. */
-	again = rec->got - c.read;
+	again = rec->got - chain_got(&c);
 	if (again > MAX / 16 + RUN && -again > RUN)
 		return NOT_WHERE_IT_WAS;
 	while (!stopped(rec)) {
@@ -253,8 +253,8 @@ static enum end consume(struct pinring_region *r, struct record *rec, uint64_t s
 
 		if (n < 1 && n != -EAGAIN)
 			return NOT_THE_NEXT;
-		__atomic_store_n(&rec->got, c.read, __ATOMIC_RELEASE);
-		for (uint64_t i = roll(&d, c.read >> 8 & 1 ? 32 : 4); i; i--)
+		__atomic_store_n(&rec->got, chain_got(&c), __ATOMIC_RELEASE);
+		for (uint64_t i = roll(&d, chain_got(&c) >> 8 & 1 ? 32 : 4); i; i--)
 			wait_a_little(&spins);
 	}
 	pinring_chain_consumer_close(&c);
@@ -314,12 +314,12 @@ TEST_F_TIMEOUT(death, a_campaign_of_random_kills, 240)
 		n = chain_receive(&c, &d, RUN);
 	} while (n > 0);
 	EXPECT_EQ(-EAGAIN, n);
-	EXPECT_LE(rec->sent, c.read);
-	EXPECT_LT(KILLS, c.read);
+	EXPECT_LE(rec->sent, chain_got(&c));
+	EXPECT_LT(KILLS, chain_got(&c));
 	EXPECT_LT(0u, h->grown);
 	EXPECT_LT(0u, h->shrunk);
 	TH_LOG("%llu messages, %llu moves up, %llu down",
-	       (unsigned long long)c.read, (unsigned long long)h->grown,
+	       (unsigned long long)chain_got(&c), (unsigned long long)h->grown,
 	       (unsigned long long)h->shrunk);
 	pinring_chain_consumer_close(&c);
 	munmap(rec, sizeof(*rec));

@@ -165,14 +165,14 @@ struct job {
 
 static int produce(struct pinring_chain_producer *p, uint64_t items, bool trim)
 {
-	uint64_t last = p->write + items;
+	uint64_t last = (chain_sent(p) + items) & INDEX_MASK;
 	unsigned int spins = 0;
 	struct dice d = { 1 };
 	bool was_full = false;
 
 	take_cpu(1);
-	while (p->write != last) {
-		int64_t n = chain_send(p, &d, last - p->write);
+	while (chain_sent(p) != last) {
+		int64_t n = chain_send(p, &d, (last - chain_sent(p)) & INDEX_MASK);
 
 		if (n == -EAGAIN)
 			wait_a_little(&spins);
@@ -191,7 +191,7 @@ static int produce(struct pinring_chain_producer *p, uint64_t items, bool trim)
 static int consume(struct pinring_chain_consumer *c, uint64_t items,
 		   uint64_t max)
 {
-	uint64_t last = c->read + items;
+	uint64_t last = (chain_got(c) + items) & INDEX_MASK;
 	unsigned int spins = 0;
 	struct dice d = { 2 };
 
@@ -203,7 +203,7 @@ static int consume(struct pinring_chain_consumer *c, uint64_t items,
 		int64_t n = chain_receive(c, &d, RUN);
 
 		if (n == -EPIPE)
-			return c->read == last ? 0 : __LINE__;
+			return chain_got(c) == last ? 0 : __LINE__;
 		if (n == -EAGAIN)
 			wait_a_little(&spins);
 		else if (n < 1)

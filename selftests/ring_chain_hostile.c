@@ -244,8 +244,8 @@ TEST_F(hostile, nobody_leaves_the_ring)
 			__u64 *word = words[roll(&d, ARRAY_SIZE(words))];
 
 			*word = nasty(&d, roll(&d, 2) ?
-						  self->p.write << 5 | self->p.shape.moves :
-						  self->c.read << 5 | self->c.shape.moves);
+						  self->p.write :
+						  self->c.read);
 		}
 		switch (roll(&d, 8)) {
 		case 0:

@@ -62,9 +62,10 @@ struct pinring_chain_shape {
 	uint8_t factor_shift;
 	uint8_t segments;
 	uint8_t segment; /* this side's */
-	uint32_t moves; /* made, or followed, modulo PINRING_CHAIN_MOVES */
+	uint32_t reserved;
 };
 
+/* In places, as of pinring_layout.h: with the moves made, or followed, so far. */
 struct pinring_chain_producer {
 	uint64_t write; /* next slot to fill */
 	uint64_t limit; /* slots before this one are free for certain */
@@ -73,7 +74,7 @@ struct pinring_chain_producer {
 	unsigned char *slots; /* of the segment */
 	struct pinring_chain_header *shared;
 	struct pinring_chain_shape shape;
-	uint64_t checked; /* index of the last look at the fill */
+	uint64_t checked; /* where it last looked at the fill */
 	uint32_t check_interval;
 	uint32_t window;
 	uint32_t above; /* looks in a row that found it high */
@@ -89,7 +90,7 @@ struct pinring_chain_consumer {
 	uint64_t read; /* next slot to read */
 	uint64_t tail; /* messages are in this segment up to here */
 	uint64_t released; /* head as last written */
-	uint64_t lazy; /* give back after this many */
+	uint64_t lazy; /* slots: give back after so many */
 	uint64_t mask;
 	uint64_t slot_bytes;
 	unsigned char *slots;
@@ -204,19 +205,25 @@ PINRING_API int pinring_chain_info(struct pinring_region *region,
  */
 PINRING_API int64_t pinring_chain_look(struct pinring_chain_producer *producer,
 				       uint64_t want);
-PINRING_API int64_t
-pinring_chain_follow(struct pinring_chain_consumer *consumer, uint64_t tail);
+PINRING_API void pinring_chain_follow(struct pinring_chain_consumer *consumer);
 
-/* From index to place; places are 59 bits of index, and that is where they wrap. */
-static inline uint64_t pinring_chain_distance(uint64_t place, uint64_t index)
+/* The index of a place: 59 bits. */
+static inline uint64_t pinring_chain_index(uint64_t place)
 {
-	return (place - (index << PINRING_PLACE_SHIFT)) >> PINRING_PLACE_SHIFT;
+	return place >> PINRING_PLACE_SHIFT;
 }
 
-static inline uint64_t pinring_chain_used(uint64_t index, uint64_t head)
+/* How many moves led there, modulo PINRING_CHAIN_MOVES; or to which segment. */
+static inline uint32_t pinring_chain_low(uint64_t place)
 {
-	head &= ~((1ull << PINRING_PLACE_SHIFT) - 1);
-	return ((index << PINRING_PLACE_SHIFT) - head) >> PINRING_PLACE_SHIFT;
+	return (uint32_t)place & ((1u << PINRING_PLACE_SHIFT) - 1);
+}
+
+/* Slots from one place to a later one. */
+static inline uint64_t pinring_chain_slots(uint64_t from, uint64_t to)
+{
+	return pinring_chain_index(to - pinring_chain_low(to) - from +
+				   pinring_chain_low(from));
 }
 
 /*
@@ -230,7 +237,7 @@ static inline uint64_t pinring_chain_used(uint64_t index, uint64_t head)
 static inline int64_t pinring_chain_reserve(struct pinring_chain_producer *p,
 					    uint64_t want, void **slots)
 {
-	uint64_t room = p->limit - p->write;
+	uint64_t room = pinring_chain_index(p->limit - p->write);
 	uint64_t at;
 
 	if (__builtin_expect(room < want, 0)) {
@@ -240,7 +247,7 @@ static inline int64_t pinring_chain_reserve(struct pinring_chain_producer *p,
 			return n;
 		room = (uint64_t)n;
 	}
-	at = p->write & p->mask;
+	at = pinring_chain_index(p->write) & p->mask;
 	if (want > room)
 		want = room;
 	if (want > p->mask + 1 - at)
@@ -253,11 +260,9 @@ static inline int64_t pinring_chain_reserve(struct pinring_chain_producer *p,
 static inline void pinring_chain_commit(struct pinring_chain_producer *p,
 					uint64_t n)
 {
-	p->write += n;
+	p->write += n << PINRING_PLACE_SHIFT;
 	/* release: pairs with the acquire of tail in _peek */
-	__atomic_store_n(&p->shared->tail,
-			 p->write << PINRING_PLACE_SHIFT | p->shape.moves,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&p->shared->tail, p->write, __ATOMIC_RELEASE);
 	pinring_wake(&p->shared->sleepers.ready);
 }
 
@@ -268,9 +273,7 @@ static inline void pinring_chain_give_back(struct pinring_chain_consumer *c)
 	 * release: pairs with the acquire of head in _look: the slots are read
 	 * before the producer may reuse them
 	 */
-	__atomic_store_n(&c->shared->head,
-			 c->read << PINRING_PLACE_SHIFT | c->shape.moves,
-			 __ATOMIC_RELEASE);
+	__atomic_store_n(&c->shared->head, c->read, __ATOMIC_RELEASE);
 	pinring_wake(&c->shared->sleepers.room);
 }
 
@@ -290,29 +293,24 @@ static inline void pinring_chain_flush(struct pinring_chain_consumer *c)
 static inline int64_t pinring_chain_peek(struct pinring_chain_consumer *c,
 					 uint64_t want, void **slots)
 {
-	uint64_t ready = c->tail - c->read;
+	uint64_t ready = pinring_chain_index(c->tail - c->read);
 	uint64_t at;
 
 	if (__builtin_expect(ready < want, 0)) {
-		uint64_t closed, tail;
-		int64_t n;
+		uint64_t closed;
 
 		/* Read before tail: what was sent before closing is seen. */
 		closed = __atomic_load_n(&c->shared->producer_closed,
 					 __ATOMIC_ACQUIRE);
 		/* acquire: pairs with the release of tail in _commit */
-		tail = __atomic_load_n(&c->shared->tail, __ATOMIC_ACQUIRE);
-		n = (int64_t)pinring_chain_distance(tail, c->read);
-		if (((uint32_t)tail & ((1u << PINRING_PLACE_SHIFT) - 1)) !=
-		    c->shape.moves)
-			n = pinring_chain_follow(c, tail);
-		else if ((uint64_t)n > c->mask + 1)
-			n = -EPROTO;
-		c->tail = c->read;
-		if (n < 0)
+		c->tail = __atomic_load_n(&c->shared->tail, __ATOMIC_ACQUIRE);
+		if (__builtin_expect(pinring_chain_low(c->tail - c->read), 0))
+			pinring_chain_follow(c);
+		ready = pinring_chain_index(c->tail - c->read);
+		if (__builtin_expect(ready > c->mask + 1, 0)) {
+			c->tail = c->read;
 			return -EPROTO;
-		c->tail += (uint64_t)n;
-		ready = (uint64_t)n;
+		}
 		if (!ready) {
 			pinring_chain_flush(c);
 			if (!want)
@@ -320,7 +318,7 @@ static inline int64_t pinring_chain_peek(struct pinring_chain_consumer *c,
 			return closed ? -EPIPE : -EAGAIN;
 		}
 	}
-	at = c->read & c->mask;
+	at = pinring_chain_index(c->read) & c->mask;
 	if (want > ready)
 		want = ready;
 	if (want > c->mask + 1 - at)
@@ -333,8 +331,8 @@ static inline int64_t pinring_chain_peek(struct pinring_chain_consumer *c,
 static inline void pinring_chain_release(struct pinring_chain_consumer *c,
 					 uint64_t n)
 {
-	c->read += n;
-	if (c->read - c->released >= c->lazy)
+	c->read += n << PINRING_PLACE_SHIFT;
+	if (pinring_chain_index(c->read - c->released) >= c->lazy)
 		pinring_chain_give_back(c);
 }
 
@@ -417,7 +415,7 @@ pinring_chain_push_batch(struct pinring_chain_producer *p, const void *items,
 		memcpy(slots, from + sent * p->slot_bytes,
 		       (uint64_t)k * p->slot_bytes);
 		sent += (uint64_t)k;
-		p->write += (uint64_t)k;
+		p->write += (uint64_t)k << PINRING_PLACE_SHIFT;
 	}
 	if (p->write != base)
 		pinring_chain_commit(p, 0);
@@ -440,7 +438,7 @@ static inline int64_t pinring_chain_pop_batch(struct pinring_chain_consumer *c,
 		memcpy(to + got * c->slot_bytes, slots,
 		       (uint64_t)k * c->slot_bytes);
 		got += (uint64_t)k;
-		c->read += (uint64_t)k;
+		c->read += (uint64_t)k << PINRING_PLACE_SHIFT;
 	}
 	if (got)
 		pinring_chain_release(c, 0);
@@ -479,8 +477,8 @@ pinring_chain_capacity(const struct pinring_chain_producer *p)
 static inline uint64_t
 pinring_chain_free(const struct pinring_chain_producer *p)
 {
-	uint64_t used = pinring_chain_used(
-		p->write, __atomic_load_n(&p->shared->head, __ATOMIC_ACQUIRE));
+	uint64_t used = pinring_chain_slots(
+		__atomic_load_n(&p->shared->head, __ATOMIC_ACQUIRE), p->write);
 
 	return used <= p->mask + 1 ? p->mask + 1 - used : 0;
 }
@@ -489,8 +487,8 @@ pinring_chain_free(const struct pinring_chain_producer *p)
 static inline uint64_t
 pinring_chain_count(const struct pinring_chain_consumer *c)
 {
-	return pinring_chain_distance(
-		__atomic_load_n(&c->shared->tail, __ATOMIC_ACQUIRE), c->read);
+	return pinring_chain_slots(
+		c->read, __atomic_load_n(&c->shared->tail, __ATOMIC_ACQUIRE));
 }
 
 /* ----------------------------------------------------------------- waiting */
