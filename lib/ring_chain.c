@@ -381,17 +381,19 @@ static void move_to(struct pinring_chain_producer *p, uint32_t segment)
 	__atomic_store_n(&h->tail, p->write, __ATOMIC_RELEASE);
 }
 
-/* `pending` moves were not followed yet, and their notes must stay. */
+/*
+ * There are notes of seven moves that were not followed, and the last of them
+ * leads to the end, where there is no growing: so there is always one to be had.
+ */
 static bool grow(struct pinring_chain_producer *p, uint32_t pending)
 {
 	uint32_t last = p->shape.segments - 1u;
 
-	if (p->shape.segment == last || pending == PINRING_CHAIN_MOVES - 1)
+	if (p->shape.segment == last)
 		return false;
 	if (p->fell && p->patience < p->window * PATIENCE_MAX)
 		p->patience *= 2;
-	/* The last note there is leads to the end, or we might be stuck. */
-	move_to(p, pending == PINRING_CHAIN_MOVES - 2 ? last :
+	move_to(p, pending >= PINRING_CHAIN_MOVES - 2 ? last :
 							p->shape.segment + 1u);
 	return true;
 }

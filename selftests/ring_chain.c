@@ -278,6 +278,8 @@ TEST_F(chain, grows_when_it_stays_high_and_no_sooner)
 
 TEST_F(chain, a_look_that_finds_it_lower_starts_the_count_anew)
 {
+	uint64_t items[6];
+
 	ASSERT_EQ(MIN * 3ull / 4, push_up_to(&self->p, MIN * 3 / 4));
 	for (int i = 0; i < 100; i++) {
 		ASSERT_EQ(2u * INTERVAL, pass(&self->p, &self->c, 2 * INTERVAL));
@@ -285,6 +287,17 @@ TEST_F(chain, a_look_that_finds_it_lower_starts_the_count_anew)
 		pinring_chain_flush(&self->c);
 		ASSERT_EQ(2u * INTERVAL, pass(&self->p, &self->c, 2 * INTERVAL));
 		ASSERT_EQ(2u, push_up_to(&self->p, 2));
+	}
+	/* Also by one that finds it low. */
+	for (int i = 0; i < 100; i++) {
+		ASSERT_EQ(2u * INTERVAL, pass(&self->p, &self->c, 2 * INTERVAL));
+		ASSERT_EQ(6u, pop_up_to(&self->c, 6));
+		pinring_chain_flush(&self->c);
+		ASSERT_EQ(2u * INTERVAL, pass(&self->p, &self->c, 2 * INTERVAL));
+		/* In one go, or there would be a look half-way. */
+		for (uint64_t k = 0; k < 6; k++)
+			items[k] = chain_sent(&self->p) + k;
+		ASSERT_EQ(6, pinring_chain_push_batch(&self->p, items, 6));
 	}
 	EXPECT_EQ(0u, info_of(self->r).grown);
 }
@@ -392,6 +405,7 @@ TEST_F(chain, a_load_in_waves_settles_at_the_larger_size)
 {
 	const uint64_t waves = 1000;
 	struct pinring_chain_info info;
+	uint32_t patience;
 
 	for (uint64_t i = 0; i < waves; i++) {
 		ASSERT_EQ(20u, push_up_to(&self->p, 20));
@@ -407,6 +421,16 @@ TEST_F(chain, a_load_in_waves_settles_at_the_larger_size)
 	EXPECT_EQ(32u, info.capacity);
 	EXPECT_GE(8u, info.grown);
 	EXPECT_GE(6u, info.shrunk);
+	/* Until the waves have been over for long. */
+	EXPECT_LT((uint32_t)WINDOW, self->p.patience);
+	ASSERT_EQ(10000u, pass(&self->p, &self->c, 10000));
+	EXPECT_EQ((uint64_t)MIN, info_of(self->r).capacity);
+	ASSERT_EQ(20u, push_up_to(&self->p, 20));
+	ASSERT_EQ(20u, pop_up_to(&self->c, 20));
+	pinring_chain_flush(&self->c);
+	patience = self->p.patience;
+	ASSERT_EQ(10000u, pass(&self->p, &self->c, 10000));
+	EXPECT_GT(patience, self->p.patience);
 }
 
 /* ------------------------------------------------------------ over the seams */

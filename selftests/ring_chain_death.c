@@ -154,7 +154,7 @@ static void die_everywhere(struct __test_metadata *_metadata,
 	struct pinring_chain_producer p;
 	struct pinring_chain_consumer c;
 	uint64_t moves, followed, least;
-	long n = 0, step = SANITIZED ? 97 : 1;
+	long n = 0, step = SANITIZED ? 499 : 1;
 	bool done = false;
 
 	ASSERT_LE(0, prepare(r, act, &p, &c));
@@ -173,7 +173,7 @@ static void die_everywhere(struct __test_metadata *_metadata,
 		expect_it_goes_on(_metadata, r, act, least);
 	}
 	TH_LOG("killed at %ld points", n / step);
-	EXPECT_LT(100, n);
+	EXPECT_LT(100, n); /* or it was over before it began */
 }
 
 TEST_F_TIMEOUT(death, of_a_producer_that_grows, 120)
@@ -192,7 +192,7 @@ TEST_F_TIMEOUT(death, of_a_consumer_that_follows, 120)
 }
 
 /* --------------------------------------------------------------- a campaign */
-#define KILLS (SANITIZED ? 200u : 1500u)
+#define KILLS (SANITIZED ? 200u : 1000u)
 
 /* How a side ends that was not killed. */
 enum end { FINE, NOT_OPENED, NOT_WHERE_IT_WAS, NOT_THE_NEXT };

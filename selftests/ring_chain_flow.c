@@ -126,7 +126,7 @@ FIXTURE_VARIANT(flow)
 };
 
 FIXTURE_VARIANT_ADD(flow, to_64) { 2, 64, 8, 1000000, 2, 1, 1, 20, false };
-FIXTURE_VARIANT_ADD(flow, to_1024) { 16, 1024, 8, 2000000, 2, 16, 2, 20, false };
+FIXTURE_VARIANT_ADD(flow, to_1024) { 16, 1024, 8, 1000000, 2, 16, 2, 20, false };
 FIXTURE_VARIANT_ADD(flow, by_8) { 4, 2048, 8, 1000000, 8, 8, 2, 5, false };
 FIXTURE_VARIANT_ADD(flow, wide) { 8, 256, 512, 300000, 2, 8, 2, 20, false };
 FIXTURE_VARIANT_ADD(flow, trimmed) { 512, 65536, 24, 1000000, 2, 64, 1, 20, true };
