@@ -30,6 +30,7 @@ void bench_command(const struct bench_options *o);
 void bench_start(const struct bench_options *o);
 void bench_size(const struct bench_options *o);
 void bench_spsc(const struct bench_options *o);
+void bench_chain(const struct bench_options *o);
 void bench_mpmc(const struct bench_options *o);
 void bench_doorbell(const struct bench_options *o);
 

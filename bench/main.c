@@ -22,6 +22,7 @@ static const struct {
 	{ "start", bench_start, "open, region, executor" },
 	{ "size", bench_size, "the stripped library" },
 	{ "spsc", bench_spsc, "the SPSC ring between two cores" },
+	{ "chain", bench_chain, "the resizable ring beside the SPSC ring" },
 	{ "mpmc", bench_mpmc, "queues of many between two cores" },
 	{ "doorbell", bench_doorbell, "ringing, and waking up" },
 };
