@@ -148,6 +148,13 @@ sleepers on a longer line|/struct pinring_sleepers {/,/^}/s/reserved\[15\]/reser
 an SPSC ring whose sleepers moved|/struct pinring_spsc_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
 a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
 a byte ring whose sleepers moved|/struct pinring_bytes_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
+a line of eight words and one|s/PINRING_LINE_WORDS 7/PINRING_LINE_WORDS 8/
+a line ring with its seal moved|/struct pinring_line_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
+a line ring whose sides share a line|/struct pinring_line_header {/,/^}/s/producer_reserved\[15\]/producer_reserved[7]/
+a longer line ring header|/struct pinring_line_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a duplex slot with its seal moved|/struct pinring_duplex {/,/^}/s/__u64 reserved\[14\]/__u64 reserved[13]/
+a duplex slot whose sides share a line|/struct pinring_duplex {/,/^}/s/caller_reserved\[15\]/caller_reserved[7]/
+a longer duplex slot|/struct pinring_duplex {/,/^}/s/server_reserved\[15\]/server_reserved[16]/
 a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
 a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/

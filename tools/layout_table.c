@@ -19,7 +19,8 @@
 		__u32: "__u32", __u32 *: "__u32",                       \
 		__s32: "__s32", __u16: "__u16", __u8: "__u8",           \
 		float: "float", double: "double", char *: "char",       \
-		struct pinring_sleepers: "struct pinring_sleepers")
+		struct pinring_sleepers: "struct pinring_sleepers",     \
+		struct pinring_line: "struct pinring_line")
 #define TYPE_UNIT(x)                                                    \
 	_Generic((x),                                                   \
 		__u64 *: sizeof(__u64), __u32 *: sizeof(__u32),         \
@@ -97,6 +98,44 @@ static const struct layout_field spsc_header[] = {
 	R(consumer_closed, "consumer"),
 	R(consumer_reserved, "nobody"),
 	R(sleepers, "as struct pinring_sleepers"),
+#undef R
+};
+
+static const struct layout_field line[] = {
+#define R(field, who) F(pinring_line, field, who)
+	R(payload, "producer; duplex: in turns"),
+	R(word, "producer; duplex: in turns"),
+#undef R
+};
+
+static const struct layout_field line_header[] = {
+#define R(field, who) F(pinring_line_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(lines_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(sleepers, "as struct pinring_sleepers"),
+	R(producer_closed, "producer"),
+	R(producer_reserved, "nobody"),
+	R(head, "consumer"),
+	R(consumer_closed, "consumer"),
+	R(consumer_reserved, "nobody"),
+#undef R
+};
+
+static const struct layout_field duplex[] = {
+#define R(field, who) F(pinring_duplex, field, who)
+	R(magic, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(sleepers, "as struct pinring_sleepers"),
+	R(line, "caller and server in turns"),
+	R(line_reserved, "nobody"),
+	R(caller_closed, "caller"),
+	R(caller_reserved, "nobody"),
+	R(server_closed, "server"),
+	R(server_reserved, "nobody"),
 #undef R
 };
 
@@ -413,6 +452,8 @@ const struct layout_struct layout_structs[] = {
 	S(control_block),
 	S(telemetry),
 	S(wave_state),
+	S(sleepers),	   S(spsc_header),     S(line),
+	S(line_header),	   S(duplex),	       S(bytes_header),
 };
 
 const size_t layout_count = sizeof(layout_structs) / sizeof(layout_structs[0]);

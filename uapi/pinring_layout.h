@@ -76,11 +76,11 @@ enum pinring_object_type {
 	PINRING_OBJECT_MPMC = 9, /* struct pinring_mpmc_header, parties, slots */
 	PINRING_OBJECT_LANES = 10, /* struct pinring_lanes_header and lanes */
 	PINRING_OBJECT_BROADCAST = 11,
-	PINRING_OBJECT_LINE_RING = 12,
-	PINRING_OBJECT_DUPLEX = 13,
 	PINRING_OBJECT_ONESHOT = 14, /* struct pinring_oneshot_header, slots */
 	PINRING_OBJECT_PRIORITY = 15, /* struct pinring_priority_header, lanes */
 	PINRING_OBJECT_CHAIN = 16, /* struct pinring_chain_header, segments */
+	PINRING_OBJECT_LINE_RING = 12, /* struct pinring_line_header, lines */
+	PINRING_OBJECT_DUPLEX = 13, /* struct pinring_duplex */
 	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
 };
 
@@ -214,6 +214,96 @@ PINRING_ASSERT_OFFSET(struct pinring_spsc_header, seal, 120);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, tail, 128);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, head, 256);
 PINRING_ASSERT_OFFSET(struct pinring_spsc_header, sleepers, 384);
+
+/* --------------------------------------------------------------- line ring
+ *
+ * A slot is one cache line, and its last word says whether there is a message
+ * in it. Indices run freely over 64 bits; slot = index & (capacity - 1), and with
+ * lap = index & ~(capacity - 1) the word is
+ *
+ *  lap               the message of this index is still to come
+ *  lap + capacity    it is in the line
+ *
+ * so that the second is also the first of the next lap: the consumer moves head,
+ * never writes a line, and a ring of zeros is an empty one. There is no tail.
+ */
+#define PINRING_LINE_WORDS 7 /* of payload */
+
+struct pinring_line {
+	/* producer writes, the word last; in a duplex slot: see there */
+	__u64 payload[PINRING_LINE_WORDS];
+	__u64 word;
+} PINRING_ALIGNED(64);
+
+PINRING_ASSERT_SIZE(struct pinring_line, 64);
+PINRING_ASSERT_OFFSET(struct pinring_line, word, 56);
+
+struct pinring_line_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* lines, a power of two */
+	__u64 lines_offset; /* from this header */
+	__u64 reserved[12];
+	__u64 seal;
+	struct pinring_sleepers sleepers;
+	/* producer writes */
+	__u64 producer_closed; /* 1: no more will come */
+	__u64 producer_reserved[15];
+	/* consumer writes */
+	__u64 head; /* lines given back */
+	__u64 consumer_closed; /* 1: nobody reads on */
+	__u64 consumer_reserved[14];
+} PINRING_ALIGNED(128);
+
+#define PINRING_LINE_MAGIC 0x656e696c2e7270ull /* "pr.line" */
+
+PINRING_ASSERT_SIZE(struct pinring_line_header, 512);
+PINRING_ASSERT_OFFSET(struct pinring_line_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_line_header, sleepers, 128);
+PINRING_ASSERT_OFFSET(struct pinring_line_header, producer_closed, 256);
+PINRING_ASSERT_OFFSET(struct pinring_line_header, head, 384);
+
+/* ------------------------------------------------------------- duplex slot
+ *
+ * Request and reply in one cache line that caller and server write in turns.
+ * Its word says whose turn it is: calls that ended << 2 | state. Whoever's turn
+ * it is writes the payload, then the word; the other one only looks.
+ */
+enum pinring_duplex_state {
+	PINRING_DUPLEX_IDLE = 0, /* caller's turn: the last reply is in it */
+	PINRING_DUPLEX_POSTED = 1, /* server's: a request */
+	PINRING_DUPLEX_ANSWERING = 2, /* server's: neither whole nor gone */
+	PINRING_DUPLEX_VOID = 3, /* caller's: a server died answering */
+};
+
+#define PINRING_DUPLEX_STATE 3 /* of the word; the calls are above */
+#define PINRING_DUPLEX_CALL 4
+
+struct pinring_duplex {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 reserved[14];
+	__u64 seal;
+	struct pinring_sleepers sleepers; /* ready: server, room: caller */
+	/* caller and server in turns, as the word says */
+	struct pinring_line line;
+	__u64 line_reserved[8];
+	/* caller writes */
+	__u64 caller_closed; /* 1: no more calls */
+	__u64 caller_reserved[15];
+	/* server writes */
+	__u64 server_closed; /* 1: no more answers */
+	__u64 server_reserved[15];
+} PINRING_ALIGNED(128);
+
+#define PINRING_DUPLEX_MAGIC 0x6c7075642e7270ull /* "pr.dupl" */
+
+PINRING_ASSERT_SIZE(struct pinring_duplex, 640);
+PINRING_ASSERT_OFFSET(struct pinring_duplex, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_duplex, sleepers, 128);
+PINRING_ASSERT_OFFSET(struct pinring_duplex, line, 256);
+PINRING_ASSERT_OFFSET(struct pinring_duplex, caller_closed, 384);
+PINRING_ASSERT_OFFSET(struct pinring_duplex, server_closed, 512);
 
 /* --------------------------------------------------------------- byte ring
  *
