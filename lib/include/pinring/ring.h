@@ -14,6 +14,7 @@
 #include <pinring/ring_chain.h>
 #include <pinring/ring_device.h>
 #include <pinring/ring_lanes.h>
+#include <pinring/ring_line.h>
 #include <pinring/ring_mpmc.h>
 #include <pinring/ring_oneshot.h>
 #include <pinring/ring_priority.h>
