@@ -16,6 +16,7 @@
 #include <pinring/device.h>
 #include <pinring/region.h>
 #include <pinring/ring.h>
+#include <pinring/duplex.h>
 #include <pinring/outlet.h>
 #include <pinring/wait.h>
 #include <pinring/poll.h>
