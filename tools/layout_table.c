@@ -433,6 +433,9 @@ const struct layout_struct layout_structs[] = {
 	S(doorbell_lines),
 	S(sleepers),
 	S(spsc_header),
+	S(line),
+	S(line_header),
+	S(duplex),
 	S(bytes_header),
 	S(party),
 	S(mpmc_header),
@@ -452,8 +455,6 @@ const struct layout_struct layout_structs[] = {
 	S(control_block),
 	S(telemetry),
 	S(wave_state),
-	S(sleepers),	   S(spsc_header),     S(line),
-	S(line_header),	   S(duplex),	       S(bytes_header),
 };
 
 const size_t layout_count = sizeof(layout_structs) / sizeof(layout_structs[0]);

@@ -76,11 +76,11 @@ enum pinring_object_type {
 	PINRING_OBJECT_MPMC = 9, /* struct pinring_mpmc_header, parties, slots */
 	PINRING_OBJECT_LANES = 10, /* struct pinring_lanes_header and lanes */
 	PINRING_OBJECT_BROADCAST = 11,
+	PINRING_OBJECT_LINE_RING = 12, /* struct pinring_line_header, lines */
+	PINRING_OBJECT_DUPLEX = 13, /* struct pinring_duplex */
 	PINRING_OBJECT_ONESHOT = 14, /* struct pinring_oneshot_header, slots */
 	PINRING_OBJECT_PRIORITY = 15, /* struct pinring_priority_header, lanes */
 	PINRING_OBJECT_CHAIN = 16, /* struct pinring_chain_header, segments */
-	PINRING_OBJECT_LINE_RING = 12, /* struct pinring_line_header, lines */
-	PINRING_OBJECT_DUPLEX = 13, /* struct pinring_duplex */
 	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
 };
 
