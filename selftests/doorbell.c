@@ -211,6 +211,41 @@ TEST_F(bell, wakes_across_the_wrap_of_the_sequence)
 	EXPECT_EQ(0, pinring_doorbell_wait(self->bell, last, 0));
 }
 
+struct note {
+	struct ringer r;
+	uint64_t text; /* plain memory */
+};
+
+static void *write_and_ring(void *arg)
+{
+	struct note *note = arg;
+
+	for (uint64_t i = 1; i <= note->r.turns; i++) {
+		note->text = i;
+		pinring_doorbell_ring(note->r.bell);
+		while (__atomic_load_n(&note->r.seen, __ATOMIC_ACQUIRE) < i)
+			sched_yield();
+	}
+	return NULL;
+}
+
+/* On x86 it always is; ThreadSanitizer sees whether it has to be. */
+TEST_F(bell, what_was_written_before_a_ring_is_seen_after_it)
+{
+	struct note note = { .r = { .bell = self->bell, .turns = ASLEEP_TURNS } };
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_and_ring, &note));
+	for (uint64_t i = 0; i < note.r.turns; i++) {
+		/* Without the fd, which would order it as well. */
+		while (pinring_doorbell_sequence(self->bell) == i)
+			sched_yield();
+		ASSERT_EQ(i + 1, note.text);
+		__atomic_store_n(&note.r.seen, i + 1, __ATOMIC_RELEASE);
+	}
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+}
+
 /* The control: the same with a waiter that does not look again after arming. */
 TEST_F(bell, a_waiter_that_does_not_look_again_would_miss_a_ring)
 {

@@ -149,6 +149,35 @@ TEST_F(mpmc, what_is_reserved_is_not_seen_and_nothing_overtakes_it)
 	pinring_mpmc_producer_close(&other);
 }
 
+/* Only the first slot of a run says that it is one. */
+TEST_F(mpmc, what_the_others_hold_is_walked_around)
+{
+	struct pinring_mpmc_producer other_p;
+	struct pinring_mpmc_consumer other_c;
+
+	ASSERT_EQ(0, pinring_mpmc_producer_open(self->r, "ring", &other_p));
+	ASSERT_EQ(0, pinring_mpmc_consumer_open(self->r, "ring", &other_c));
+	for (int round = 0; round < 40; round++) {
+		ASSERT_EQ(3, pinring_mpmc_reserve(&self->p, 3));
+		ASSERT_EQ(0, push(&other_p, 4));
+		for (uint64_t i = 0; i < 3; i++)
+			item_fill(pinring_mpmc_slot(&self->p.side, i),
+				  variant->slot_bytes, 1 + i);
+		pinring_mpmc_commit(&self->p, 3);
+		ASSERT_EQ(2, pinring_mpmc_peek(&self->c, 2));
+		EXPECT_EQ(3, pop(&other_c));
+		EXPECT_EQ(4, pop(&other_c));
+		EXPECT_EQ(NOTHING, pop(&other_c));
+		for (uint64_t i = 0; i < 2; i++) {
+			EXPECT_EQ(1 + i, *(uint64_t *)pinring_mpmc_slot(
+						 &self->c.side, i));
+		}
+		pinring_mpmc_release(&self->c);
+	}
+	pinring_mpmc_producer_close(&other_p);
+	pinring_mpmc_consumer_close(&other_c);
+}
+
 TEST_F(mpmc, what_is_aborted_is_skipped)
 {
 	for (int round = 0; round < 40; round++) {

@@ -5,6 +5,7 @@
  */
 #include <kselftest_harness.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -28,7 +29,7 @@ FIXTURE(death)
 
 FIXTURE_SETUP(death)
 {
-	struct pinring_region_config config = pinring_region_defaults(1 << 16);
+	struct pinring_region_config config = pinring_region_defaults(1 << 18);
 
 	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
 	ASSERT_EQ(0, pinring_region_create(self->device, &config, &self->r));
@@ -54,8 +55,8 @@ static struct pinring_mpmc_info info_of(const struct pinring_mpmc_side *s)
 }
 
 /* A process that reserves or takes n slots, and dies with them. */
-static void die_with(struct __test_metadata *_metadata, struct pinring_region *r,
-		     bool producer, uint64_t n)
+static void die_in(struct __test_metadata *_metadata, struct pinring_region *r,
+		   const char *name, bool producer, uint64_t n)
 {
 	pid_t pid = fork();
 	int status;
@@ -65,14 +66,20 @@ static void die_with(struct __test_metadata *_metadata, struct pinring_region *r
 		struct pinring_mpmc_producer p;
 		struct pinring_mpmc_consumer c;
 
-		if (producer && !pinring_mpmc_producer_open(r, "ring", &p))
+		if (producer && !pinring_mpmc_producer_open(r, name, &p))
 			pinring_mpmc_reserve(&p, n);
-		if (!producer && !pinring_mpmc_consumer_open(r, "ring", &c))
+		if (!producer && !pinring_mpmc_consumer_open(r, name, &c))
 			pinring_mpmc_peek(&c, n);
 		raise(SIGKILL);
 	}
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_TRUE(WIFSIGNALED(status));
+}
+
+static void die_with(struct __test_metadata *_metadata, struct pinring_region *r,
+		     bool producer, uint64_t n)
+{
+	die_in(_metadata, r, "ring", producer, n);
 }
 
 TEST_F(death, slots_of_a_dead_producer_become_void)
@@ -186,6 +193,63 @@ TEST_F(death, what_its_successor_holds_is_left_alone)
 	EXPECT_EQ(0, pinring_mpmc_pop_u64(&self->c, &item));
 	EXPECT_EQ(7, item);
 	pinring_mpmc_producer_close(&next);
+}
+
+/* ------------------------------------------------------- several repair at once */
+#define MENDERS 3
+
+struct mender {
+	const struct pinring_mpmc_side *side;
+	pthread_barrier_t *start;
+	pthread_t thread;
+	int64_t count;
+};
+
+static void *repair(void *arg)
+{
+	struct mender *m = arg;
+
+	pthread_barrier_wait(m->start);
+	m->count = pinring_mpmc_repair(m->side);
+	return NULL;
+}
+
+/* A ring so large that each is in the middle of it when the others come. */
+#define LARGE 4096
+
+TEST_F_TIMEOUT(death, of_several_that_repair_one_settles_each_slot, 60)
+{
+	struct pinring_mpmc_producer p;
+	pthread_barrier_t start;
+
+	ASSERT_EQ(0, pinring_mpmc_create(self->r, "large", LARGE, 8, 4));
+	ASSERT_EQ(0, pinring_mpmc_producer_open(self->r, "large", &p));
+	ASSERT_EQ(0, pthread_barrier_init(&start, NULL, MENDERS));
+	for (uint64_t round = 1; round <= 100; round++) {
+		struct pinring_mpmc_consumer c;
+		struct mender m[MENDERS];
+		int64_t count = 0;
+		uint64_t item;
+
+		die_in(_metadata, self->r, "large", true, LARGE);
+		for (int i = 0; i < MENDERS; i++) {
+			m[i] = (struct mender){ .side = &p.side,
+						.start = &start };
+			ASSERT_EQ(0, pthread_create(&m[i].thread, NULL, repair,
+						    &m[i]));
+		}
+		for (int i = 0; i < MENDERS; i++) {
+			pthread_join(m[i].thread, NULL);
+			count += m[i].count;
+		}
+		EXPECT_EQ(LARGE, count);
+		EXPECT_EQ(LARGE * round, info_of(&p.side).voided);
+		ASSERT_EQ(0, pinring_mpmc_consumer_open(self->r, "large", &c));
+		EXPECT_EQ(-EAGAIN, pinring_mpmc_pop_u64(&c, &item));
+		pinring_mpmc_consumer_close(&c);
+	}
+	pthread_barrier_destroy(&start);
+	pinring_mpmc_producer_close(&p);
 }
 
 /* --------------------------------------------------------------- a campaign */
