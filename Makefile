@@ -41,7 +41,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check bench deps-%,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-mutants bench deps-%,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -114,7 +114,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all lib tools tests examples clean help install demo check bench
+.PHONY: all lib tools tests examples clean help install demo check check-mutants bench
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -244,6 +244,7 @@ c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selft
 sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
 concurrent := $(filter ring_% duplex% wait poll outlet doorbell region wave executor_%,$(c_tests))
+concurrent := $(filter ring_% wait% poll outlet doorbell region wave executor_%,$(c_tests))
 
 check: deps-check
 	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 all
@@ -255,6 +256,10 @@ check: deps-check
 		$(sh_tests:%=sh:selftests/%) \
 		$(c_tests:%=asan:build/address-undefined/selftests/%) \
 		$(concurrent:%=tsan:build/thread/selftests/%)
+
+# KINDS="mpmc spsc" picks; see selftests/mutants.list.
+check-mutants: deps-check
+	$(Q)selftests/mutants $(KINDS)
 
 bench: deps-bench
 	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 BENCHING=1 all
@@ -283,6 +288,7 @@ help:
 	@echo 'make              build all that this machine can, in build/'
 	@echo 'make demo         a recorded voice through a persistent kernel that is a room'
 	@echo 'make check        every test, also under ASan, UBSan and TSan'
+	@echo 'make check-mutants plant one bug after another: every test must be able to fail'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make clean        remove build/'
