@@ -243,8 +243,7 @@ demo: deps-demo
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
 sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
-concurrent := $(filter ring_% duplex% wait poll outlet doorbell region wave executor_%,$(c_tests))
-concurrent := $(filter ring_% wait% poll outlet doorbell region wave executor_%,$(c_tests))
+concurrent := $(filter ring_% duplex% wait% poll outlet doorbell region wave executor_%,$(c_tests))
 
 check: deps-check
 	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 all
