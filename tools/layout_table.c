@@ -77,8 +77,8 @@ static const struct layout_field doorbell_lines[] = {
 
 static const struct layout_field sleepers[] = {
 #define R(field, who) F(pinring_sleepers, field, who)
-	R(ready, "waiter 1, waker 0, by exchange"),
-	R(room, "waiter 1, waker 0, by exchange"),
+	R(ready, "waiter by or, waker by cmpxchg"),
+	R(room, "waiter by or, waker by cmpxchg"),
 	R(reserved, "nobody"),
 #undef R
 };
@@ -224,7 +224,7 @@ static const struct layout_field lane[] = {
 	R(held, "producer"),
 	R(producer_reserved, "nobody"),
 	R(head, "consumer"),
-	R(room, "producer 1, waker 0, by exchange"),
+	R(room, "producer by or, waker by cmpxchg"),
 	R(room_reserved, "nobody"),
 	R(consumer_reserved, "nobody"),
 #undef R
@@ -232,7 +232,7 @@ static const struct layout_field lane[] = {
 
 static const struct layout_field lanes_partition[] = {
 #define R(field, who) F(pinring_lanes_partition, field, who)
-	R(ready, "consumer 1, waker 0, by exchange"),
+	R(ready, "consumer by or, waker by cmpxchg"),
 	R(bell, "consumer"),
 	R(reserved, "nobody"),
 #undef R
@@ -261,7 +261,7 @@ static const struct layout_field lanes_header[] = {
 static const struct layout_field oneshot_slot[] = {
 #define R(field, who) F(pinring_oneshot_slot, field, who)
 	R(state, "whom it names, by cmpxchg"),
-	R(ready, "waiter 1, waker 0, by exchange"),
+	R(ready, "waiter by or, waker by cmpxchg"),
 	R(length, "replier"),
 	R(payload, "replier"),
 #undef R
