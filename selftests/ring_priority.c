@@ -338,6 +338,23 @@ TEST_F(lanes, closed_is_drained_in_all_lanes_and_then_ends)
 						    PINRING_FOREVER));
 }
 
+/* The end that another consumer came to is one for those who wait, too. */
+TEST_F(lanes, an_end_that_another_found_is_over)
+{
+	struct pinring_priority_consumer other;
+	struct pinring_wait ready;
+	uint32_t lane;
+
+	ASSERT_EQ(0, pinring_priority_consumer_open(self->r, "ring", &other));
+	ready = pinring_priority_when_ready(&other);
+	EXPECT_EQ(-ETIMEDOUT, pinring_wait_any(&ready, 1, NULL, 0));
+	pinring_priority_close_producer(&self->p);
+	EXPECT_EQ(-EPIPE, pop(&self->c, &lane));
+	EXPECT_EQ(0, pinring_wait_any(&ready, 1, NULL, 0));
+	EXPECT_EQ(-EPIPE, pop(&other, &lane));
+	pinring_priority_consumer_close(&other);
+}
+
 /* Whoever closed it died after the first step: consumers go on with it. */
 TEST_F(lanes, a_close_that_was_begun_is_finished_by_others)
 {
