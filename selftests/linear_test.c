@@ -339,11 +339,11 @@ TEST(quick_misses_few_that_exact_finds_where_there_is_a_capacity)
 	for (uint64_t capacity = 1; capacity <= 4; capacity++) {
 		for (int tickets = 0; tickets < 2; tickets++) {
 			struct linear_spec spec = { capacity, tickets };
-			struct tally t = compare(spec, ROUNDS / 2);
+			struct tally t = compare(spec, ROUNDS / 4);
 
 			EXPECT_EQ(0, t.accused);
-			EXPECT_LT(ROUNDS / 16, t.fine);
-			EXPECT_LT(ROUNDS / 16, t.wrong);
+			EXPECT_LT(ROUNDS / 32, t.fine);
+			EXPECT_LT(ROUNDS / 32, t.wrong);
 			EXPECT_LE(t.missed, t.wrong / 20);
 			TH_LOG("capacity %llu%s: %llu fine, %llu wrong, %llu of them missed",
 			       (unsigned long long)capacity,
