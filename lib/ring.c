@@ -104,7 +104,7 @@ int pinring_spsc_producer_open(struct pinring_region *region, const char *name,
 		return rc;
 	*p = (struct pinring_spsc_producer){
 		.write = copy.tail,
-		.head = copy.head,
+		.limit = copy.head + copy.capacity,
 		.mask = copy.capacity - 1,
 		.slot_bytes = copy.slot_bytes,
 		.slots = (unsigned char *)shared + sizeof(*shared),
@@ -112,6 +112,12 @@ int pinring_spsc_producer_open(struct pinring_region *region, const char *name,
 		.region = pinring_region_get(region),
 	};
 	return 0;
+}
+
+/* How many slots a consumer gives back at a time. */
+static uint64_t lazy_of(uint64_t capacity)
+{
+	return capacity >= 16 ? capacity / 8 : 1;
 }
 
 int pinring_spsc_consumer_open(struct pinring_region *region, const char *name,
@@ -125,8 +131,8 @@ int pinring_spsc_consumer_open(struct pinring_region *region, const char *name,
 	*c = (struct pinring_spsc_consumer){
 		.read = copy.head,
 		.tail = copy.tail,
-		.released = copy.head,
-		.lazy = copy.capacity >= 16 ? copy.capacity / 8 : 1,
+		.due = copy.head + lazy_of(copy.capacity),
+		.lazy = lazy_of(copy.capacity),
 		.mask = copy.capacity - 1,
 		.slot_bytes = copy.slot_bytes,
 		.slots = (unsigned char *)shared + sizeof(*shared),

@@ -48,7 +48,7 @@ extern "C" {
 
 struct pinring_spsc_producer {
 	uint64_t write; /* next slot to fill */
-	uint64_t head; /* consumer's, as last read */
+	uint64_t limit; /* behind the last slot known to be free */
 	uint64_t mask; /* capacity - 1 */
 	uint64_t slot_bytes;
 	unsigned char *slots;
@@ -59,8 +59,8 @@ struct pinring_spsc_producer {
 struct pinring_spsc_consumer {
 	uint64_t read; /* next slot to read */
 	uint64_t tail; /* producer's, as last read */
-	uint64_t released; /* head as last written */
-	uint64_t lazy; /* give back after this many */
+	uint64_t due; /* give back when read is here: head as last written + lazy */
+	uint64_t lazy;
 	uint64_t mask;
 	uint64_t slot_bytes;
 	unsigned char *slots;
@@ -80,7 +80,7 @@ static inline int64_t pinring_spsc_reserve(struct pinring_spsc_producer *p,
 {
 	uint64_t capacity = p->mask + 1;
 	uint64_t at = p->write & p->mask;
-	uint64_t room = capacity - (p->write - p->head);
+	uint64_t room = p->limit - p->write;
 
 	if (__builtin_expect(room < want, 0)) {
 		/*
@@ -91,12 +91,13 @@ static inline int64_t pinring_spsc_reserve(struct pinring_spsc_producer *p,
 				    __ATOMIC_ACQUIRE))
 			return -EPIPE;
 		/* acquire: pairs with the release of head in _give_back */
-		p->head = __atomic_load_n(&p->shared->head, __ATOMIC_ACQUIRE);
-		if (p->write - p->head > capacity) {
-			p->head = p->write - capacity;
+		p->limit = __atomic_load_n(&p->shared->head, __ATOMIC_ACQUIRE) +
+			   capacity;
+		room = p->limit - p->write;
+		if (room > capacity) {
+			p->limit = p->write;
 			return -EPROTO;
 		}
-		room = capacity - (p->write - p->head);
 		if (!room)
 			return want ? -EAGAIN : 0;
 	}
@@ -120,7 +121,7 @@ static inline void pinring_spsc_commit(struct pinring_spsc_producer *p,
 
 static inline void pinring_spsc_give_back(struct pinring_spsc_consumer *c)
 {
-	c->released = c->read;
+	c->due = c->read + c->lazy;
 	/* release: the slots are read before the producer may reuse them */
 	__atomic_store_n(&c->shared->head, c->read, __ATOMIC_RELEASE);
 	pinring_wake(&c->shared->sleepers.room);
@@ -129,7 +130,7 @@ static inline void pinring_spsc_give_back(struct pinring_spsc_consumer *c)
 /* Consumer: make every released slot visible to the producer now. */
 static inline void pinring_spsc_flush(struct pinring_spsc_consumer *c)
 {
-	if (c->released != c->read)
+	if (c->due - c->lazy != c->read)
 		pinring_spsc_give_back(c);
 }
 
@@ -178,7 +179,7 @@ static inline void pinring_spsc_release(struct pinring_spsc_consumer *c,
 					uint64_t n)
 {
 	c->read += n;
-	if (c->read - c->released >= c->lazy)
+	if ((int64_t)(c->read - c->due) >= 0)
 		pinring_spsc_give_back(c);
 }
 
@@ -209,32 +210,74 @@ static inline int pinring_spsc_pop(struct pinring_spsc_consumer *c, void *item)
 }
 
 /*
- * The same for a ring of 8-byte slots, whose size the compiler then knows.
- * The caller answers for slot_bytes being 8.
+ * The same for a ring of 8-byte slots, whose size the compiler then knows: a
+ * path of its own, because a run, its end and the size of a slot cost as much as
+ * the rest. The caller answers for slot_bytes being 8.
  */
-static inline int pinring_spsc_push_u64(struct pinring_spsc_producer *p,
-					uint64_t item)
+static __attribute__((noinline, cold, unused)) int
+pinring_spsc_refused(struct pinring_spsc_producer *p)
 {
 	void *slot;
 	int64_t n = pinring_spsc_reserve(p, 1, &slot);
 
-	if (n < 0)
-		return (int)n;
-	memcpy(slot, &item, sizeof(item));
-	pinring_spsc_commit(p, 1);
+	return n < 0 ? (int)n : 0;
+}
+
+static inline int pinring_spsc_push_u64(struct pinring_spsc_producer *p,
+					uint64_t item)
+{
+	struct pinring_spsc_header *shared = p->shared;
+	const uint64_t at = p->write;
+
+	if (__builtin_expect(at == p->limit, 0)) {
+		int rc = pinring_spsc_refused(p);
+
+		if (rc)
+			return rc;
+	}
+	p->write = at + 1;
+	memcpy(p->slots + (at & p->mask) * sizeof(item), &item, sizeof(item));
+	/* release: as in _commit */
+	__atomic_store_n(&shared->tail, at + 1, __ATOMIC_RELEASE);
+	pinring_wake(&shared->sleepers.ready);
 	return 0;
+}
+
+static __attribute__((noinline, cold, unused)) int
+pinring_spsc_missing(struct pinring_spsc_consumer *c)
+{
+	void *slot;
+	int64_t n = pinring_spsc_peek(c, 1, &slot);
+
+	return n < 0 ? (int)n : 0;
 }
 
 static inline int pinring_spsc_pop_u64(struct pinring_spsc_consumer *c,
 				       uint64_t *item)
 {
-	void *slot;
-	int64_t n = pinring_spsc_peek(c, 1, &slot);
+	const uint64_t at = c->read;
+	const uint64_t mask = c->mask;
 
-	if (n < 0)
-		return (int)n;
-	memcpy(item, slot, sizeof(*item));
-	pinring_spsc_release(c, 1);
+	if (c->tail == at) {
+		/* acquire: pairs with the release of tail in _commit */
+		uint64_t tail = __atomic_load_n(&c->shared->tail,
+						__ATOMIC_ACQUIRE);
+
+		if (__builtin_expect(tail - at - 1 <= mask, 1)) {
+			c->tail = tail;
+		} else {
+			/* None, or more than can be: peek says which. */
+			int rc = pinring_spsc_missing(c);
+
+			if (rc)
+				return rc;
+		}
+	}
+	memcpy(item, c->slots + (at & mask) * sizeof(*item), sizeof(*item));
+	c->read = at + 1;
+	/* Every release goes by here or through _release, so none is missed. */
+	if (__builtin_expect(at + 1 == c->due, 0))
+		pinring_spsc_give_back(c);
 	return 0;
 }
 
