@@ -161,7 +161,7 @@ static const struct layout_field party[] = {
 	R(owner, "its side, or any, by cmpxchg"),
 	R(born, "its side"),
 	R(space, "its side"),
-	R(intent, "its side"),
+	R(cursor, "its side"),
 	R(refused, "its side"),
 	R(reserved, "nobody"),
 #undef R
@@ -186,6 +186,29 @@ static const struct layout_field mpmc_header[] = {
 	R(voided, "any, by atomic add"),
 	R(lost, "any, by atomic add"),
 	R(rare_reserved, "nobody"),
+	R(sleepers, "as struct pinring_sleepers"),
+#undef R
+};
+
+static const struct layout_field broadcast_header[] = {
+#define R(field, who) F(pinring_broadcast_header, field, who)
+	R(magic, "creator"),
+	R(capacity, "creator"),
+	R(slot_bytes, "creator"),
+	R(stride, "creator"),
+	R(flags, "creator"),
+	R(parties, "creator"),
+	R(parties_offset, "creator"),
+	R(slots_offset, "creator"),
+	R(reserved, "nobody"),
+	R(seal, "creator"),
+	R(tail, "producer; of many: any"),
+	R(closed, "producer"),
+	R(tail_reserved, "nobody"),
+	R(limit, "producer; of many: cmpxchg"),
+	R(joins, "consumers, by atomic add"),
+	R(voided, "any, by atomic add"),
+	R(limit_reserved, "nobody"),
 	R(sleepers, "as struct pinring_sleepers"),
 #undef R
 };
@@ -441,6 +464,7 @@ const struct layout_struct layout_structs[] = {
 	S(mpmc_header),
 	S(tally),
 	S(policy_header),
+	S(broadcast_header),
 	S(lane),
 	S(lanes_partition),
 	S(lanes_header),

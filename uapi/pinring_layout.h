@@ -75,7 +75,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_BYTE_RING = 8, /* struct pinring_bytes_header, records */
 	PINRING_OBJECT_MPMC = 9, /* struct pinring_mpmc_header, parties, slots */
 	PINRING_OBJECT_LANES = 10, /* struct pinring_lanes_header and lanes */
-	PINRING_OBJECT_BROADCAST = 11,
+	PINRING_OBJECT_BROADCAST = 11, /* struct pinring_broadcast_header */
 	PINRING_OBJECT_LINE_RING = 12, /* struct pinring_line_header, lines */
 	PINRING_OBJECT_DUPLEX = 13, /* struct pinring_duplex */
 	PINRING_OBJECT_ONESHOT = 14, /* struct pinring_oneshot_header, slots */
@@ -400,17 +400,14 @@ struct pinring_party {
 	__u64 born; /* start time of the process, /proc/PID/stat field 22 */
 	__u64 space; /* inode of its pid namespace */
 	/*
-	 * The last run of tickets it tried for: the first one's lower 48 bits
-	 * << 16 | how many; 0: none. Stored before tail or head is moved, so
-	 * that whoever takes a ticket and dies has left word (as a robust
-	 * futex's list_op_pending, Documentation/locking/robust-futexes.rst).
+	 * A broadcast ring's consumer: all tickets before are read, and it is
+	 * done with their slots.
 	 */
-	__u64 intent;
+	__u64 cursor;
 	__u64 refused; /* times it found the ring full, or empty */
 	__u64 reserved[11];
 } PINRING_ALIGNED(128);
 
-#define PINRING_INTENT_BITS 16 /* of an intent: how many */
 #define PINRING_PARTIES_MAX 256
 
 enum pinring_party_role {
@@ -422,7 +419,7 @@ enum pinring_party_role {
 };
 
 PINRING_ASSERT_SIZE(struct pinring_party, 128);
-PINRING_ASSERT_OFFSET(struct pinring_party, intent, 24);
+PINRING_ASSERT_OFFSET(struct pinring_party, cursor, 24);
 
 struct pinring_mpmc_header {
 	/* sealed by the creator */
@@ -512,6 +509,95 @@ struct pinring_policy_header {
 PINRING_ASSERT_SIZE(struct pinring_policy_header, 128);
 PINRING_ASSERT_OFFSET(struct pinring_policy_header, tallies_offset, 48);
 PINRING_ASSERT_OFFSET(struct pinring_policy_header, seal, 120);
+
+/* --------------------------------------------------------- broadcast ring
+ *
+ *  0                 struct pinring_broadcast_header
+ *  parties_offset    struct pinring_party[parties], one for each side that has
+ *                    the ring open; of one producer, the first is it
+ *  slots_offset      capacity slots of stride bytes: the payload, and of many
+ *                    producers a word before it
+ *
+ * Tickets run freely over 64 bits; slot = ticket & (capacity - 1), lap = ticket
+ * / capacity. Where there are many producers the slot's word says whose turn it
+ * is:
+ *
+ *  bits 0-2    enum pinring_broadcast_state
+ *  bits 3-10   of BUSY and JAMMED: index of the party that writes to the slot
+ *  bits 11-63  lap + 1, of which the lower bits: how many laps have begun here
+ *
+ * and who may change it:
+ *
+ *  FREE    any producer, by cmpxchg, to BUSY of the next lap, once all cursors
+ *  FULL    are past it, or the ring is lapping; one that closes the ring, to
+ *  VOID    END of the next lap
+ *  BUSY    that party, to FULL or VOID: gated, by a store. Lapping, by cmpxchg,
+ *          because any producer that is a lap ahead makes it JAMMED of its own
+ *          lap, with the same party
+ *  JAMMED  that party, by cmpxchg, to VOID. Any producer that is a lap ahead of
+ *          it, by cmpxchg, to JAMMED of its own lap
+ *  END     nobody
+ *
+ * Where the party is dead, whoever repairs the ring does its part, by cmpxchg.
+ */
+enum pinring_broadcast_state {
+	PINRING_BROADCAST_FREE = 0, /* all zero: no lap has begun */
+	PINRING_BROADCAST_BUSY = 1, /* reserved by a producer */
+	PINRING_BROADCAST_FULL = 2,
+	PINRING_BROADCAST_VOID = 3, /* nothing in it */
+	PINRING_BROADCAST_JAMMED = 4, /* void, and a late one may still write */
+	PINRING_BROADCAST_END = 5, /* closed: no ticket from here on */
+};
+
+#define PINRING_BROADCAST_STATE 7ull
+#define PINRING_BROADCAST_PARTY_SHIFT 3
+#define PINRING_BROADCAST_PARTY (0xffull << PINRING_BROADCAST_PARTY_SHIFT)
+#define PINRING_BROADCAST_LAP_SHIFT 11
+#define PINRING_BROADCAST_BELOW_LAP ((1ull << PINRING_BROADCAST_LAP_SHIFT) - 1)
+
+/* What its creator chose: flags of the header. */
+#define PINRING_BROADCAST_LAPPING 1u /* producers do not wait for consumers */
+#define PINRING_BROADCAST_MANY 2u /* producers, at a time */
+
+struct pinring_broadcast_header {
+	/* sealed by the creator */
+	__u64 magic;
+	__u64 capacity; /* slots, a power of two */
+	__u64 slot_bytes; /* of payload, a multiple of 8 */
+	__u64 stride; /* from slot to slot */
+	__u32 flags; /* PINRING_BROADCAST_* */
+	__u32 parties; /* how many may have it open at a time */
+	__u64 parties_offset; /* from this header */
+	__u64 slots_offset;
+	__u64 reserved[8];
+	__u64 seal;
+	/*
+	 * Tickets published, by the one producer. Of many a hint, stored by any:
+	 * a ticket such that all before it are taken.
+	 */
+	__u64 tail;
+	__u64 closed; /* 1: no more will come; of many, the word END says so */
+	__u64 tail_reserved[14];
+	/*
+	 * No producer writes to the slot of this ticket or a later one; raised
+	 * before one does, by a store of the one producer or cmpxchg of many.
+	 * Not used by many that are lapping.
+	 */
+	__u64 limit;
+	__u64 joins; /* consumers that ever came to a gated ring: atomic add */
+	__u64 voided; /* tickets with no message, of many: atomic add */
+	__u64 limit_reserved[13];
+	struct pinring_sleepers sleepers;
+} PINRING_ALIGNED(128);
+
+#define PINRING_BROADCAST_MAGIC 0x74736163622e7270ull /* "pr.bcast" */
+
+PINRING_ASSERT_SIZE(struct pinring_broadcast_header, 512);
+PINRING_ASSERT_OFFSET(struct pinring_broadcast_header, flags, 32);
+PINRING_ASSERT_OFFSET(struct pinring_broadcast_header, seal, 120);
+PINRING_ASSERT_OFFSET(struct pinring_broadcast_header, tail, 128);
+PINRING_ASSERT_OFFSET(struct pinring_broadcast_header, limit, 256);
+PINRING_ASSERT_OFFSET(struct pinring_broadcast_header, sleepers, 384);
 
 /* ------------------------------------------------------------------- lanes
  *

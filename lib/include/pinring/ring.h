@@ -10,6 +10,7 @@
 #define PINRING_RING_H
 
 #include <pinring/region.h>
+#include <pinring/ring_broadcast.h>
 #include <pinring/ring_bytes.h>
 #include <pinring/ring_chain.h>
 #include <pinring/ring_device.h>
