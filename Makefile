@@ -72,7 +72,8 @@ endif
 CFLAGS_ALL = -std=gnu11 $(CFLAGS) $(WARN) $(san) -pthread -MMD -MP
 LDFLAGS_ALL = $(LDFLAGS) $(san) -pthread
 LIB_CPPFLAGS := -DPINRING_VERSION='"$(VERSION)"' $(if $(HAVE_NUMA),-DHAVE_NUMA)
-SMALL := $(if $(SANITIZE),,-Os)
+# With -g the unwind tables are in .debug_frame instead.
+SMALL := $(if $(SANITIZE),,-Os -fno-asynchronous-unwind-tables)
 LIB_LIBS := $(if $(HAVE_NUMA),-lnuma) -lm
 
 # The same bits from every instruction set, and vector code from gcc and clang:
