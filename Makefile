@@ -234,9 +234,11 @@ deps-%:
 	$(Q).ci/deps $*
 
 # The features above were looked for before deps could install anything, so
-# what follows deps runs in a make of its own.
+# what follows deps runs in a make of its own; on all CPUs, unless told otherwise.
+jobs = $(if $(findstring -j,$(MAKEFLAGS)),,-j$(shell nproc))
+anew = $(MAKE) --no-print-directory $(jobs)
 demo: deps-demo
-	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 tools
+	$(Q)$(anew) MAKELEVEL=0 tools
 	$(Q)mkdir -p build/demo
 	build/tools/pinring run room --in $(VOICE) --out build/demo/room.wav \
 		--size 128x96x64 --rate 16000 --beta 0.02 --source 32,48,32 --mic 96,72,32 \
@@ -253,10 +255,10 @@ sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
 concurrent := $(filter ring_% duplex% wait% poll outlet doorbell region wave executor_%,$(c_tests))
 
 check: deps-check
-	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 all
-	$(Q)$(MAKE) --no-print-directory SANITIZE=address,undefined tests tools
-	$(Q)$(MAKE) --no-print-directory SANITIZE=thread tests
-	$(Q)$(MAKE) --no-print-directory CC=clang lib tools tests
+	$(Q)$(anew) MAKELEVEL=0 all
+	$(Q)$(anew) SANITIZE=address,undefined tests tools
+	$(Q)$(anew) SANITIZE=thread tests
+	$(Q)$(anew) CC=clang lib tools tests
 	$(Q)PINRING=$(CURDIR)/build/tools/pinring BUILD=$(CURDIR)/build selftests/run -o build/check \
 		$(c_tests:%=gcc:build/selftests/%) \
 		$(sh_tests:%=sh:selftests/%) \
@@ -268,7 +270,7 @@ check-mutants: deps-check
 	$(Q)selftests/mutants $(KINDS)
 
 bench: deps-bench
-	$(Q)$(MAKE) --no-print-directory MAKELEVEL=0 BENCHING=1 all
+	$(Q)$(anew) MAKELEVEL=0 BENCHING=1 all
 	$(Q)build/bench/pinring-bench $(if $(JSON),--json $(JSON))
 
 # ------------------------------------------------------------------- install
