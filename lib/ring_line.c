@@ -176,7 +176,7 @@ static bool is_ready(const void *consumer)
 {
 	const struct pinring_line_consumer *c = consumer;
 
-	return pinring_line_look(c, c->read) !=
+	return pinring_line_look(&c->lines[c->read & c->mask]) !=
 		       pinring_line_empty(c->read, c->mask) ||
 	       __atomic_load_n(&c->shared->producer_closed, __ATOMIC_RELAXED);
 }

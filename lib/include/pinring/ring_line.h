@@ -20,8 +20,8 @@
  *
  * Memory order: a word is stored with release once the payload is written, and
  * loaded with acquire before it is read; head goes the other way in the same
- * fashion. A batch stores its payloads first and then its words, from the first
- * to the last: whoever dies in between leaves no gap.
+ * fashion. Words are stored from the first to the last: whoever dies in between
+ * leaves no gap.
  *
  * Two presets for the capacity:
  *
@@ -134,6 +134,21 @@ PINRING_HOST_FN __u64 pinring_line_empty(uint64_t index, uint64_t mask)
 	return index & ~mask;
 }
 
+/*
+ * A payload, in pieces that do not overlap: the compiler's own 56 bytes are two
+ * of 32, and a load over the end of the store before waits for both. Between
+ * writing an item and pushing it that is 300 M/s or 100 (docs/ring_line.md).
+ */
+PINRING_HOST_FN void pinring_line_copy(void *to, const void *from)
+{
+	unsigned char *t = (unsigned char *)to;
+	const unsigned char *f = (const unsigned char *)from;
+
+	memcpy(t, f, 32);
+	memcpy(t + 32, f + 32, 16);
+	memcpy(t + 48, f + 48, 8);
+}
+
 /* -------------------------------------------------------------- producer */
 /* Up to `want` lines, not all contiguous; else as pinring_line_reserve(). */
 PINRING_HOST_FN int64_t pinring_line_room(struct pinring_line_producer *p,
@@ -172,10 +187,10 @@ PINRING_HOST_FN void pinring_line_fetch(const struct pinring_line *line)
 }
 
 PINRING_HOST_FN struct pinring_line *
-pinring_line_to_fill(const struct pinring_line_producer *p, uint64_t index)
+pinring_line_to_fill(struct pinring_line *lines, uint64_t index, uint64_t mask)
 {
-	pinring_line_fetch(&p->lines[(index + PINRING_LINES_AHEAD) & p->mask]);
-	return &p->lines[index & p->mask];
+	pinring_line_fetch(&lines[(index + PINRING_LINES_AHEAD) & mask]);
+	return &lines[index & mask];
 }
 
 /*
@@ -195,56 +210,69 @@ static inline int64_t pinring_line_reserve(struct pinring_line_producer *p,
 	if (n > 0)
 		*lines = &p->lines[p->write & p->mask];
 	for (i = 0; i < n; i++)
-		pinring_line_to_fill(p, p->write + (uint64_t)i);
+		pinring_line_to_fill(p->lines, p->write + (uint64_t)i, p->mask);
 	return n;
+}
+
+/* The message of this index is whole. */
+PINRING_HOST_FN void pinring_line_publish(struct pinring_line *line,
+					  uint64_t index, uint64_t mask)
+{
+	/* release: pairs with the acquire in _look */
+	__atomic_store_n(&line->word, pinring_line_full(index, mask),
+			 __ATOMIC_RELEASE);
 }
 
 /* Publish the first n reserved lines. */
 static inline void pinring_line_commit(struct pinring_line_producer *p,
 				       uint64_t n)
 {
-	const uint64_t end = p->write + n, mask = p->mask;
 	struct pinring_line *lines = p->lines;
+	const uint64_t first = p->write, mask = p->mask;
 	uint64_t i;
 
-	for (i = p->write; i != end; i++)
-		/* release: pairs with the acquire in _look */
-		__atomic_store_n(&lines[i & mask].word,
-				 pinring_line_full(i, mask), __ATOMIC_RELEASE);
-	p->write = end;
+	for (i = first; i != first + n; i++)
+		pinring_line_publish(&lines[i & mask], i, mask);
+	p->write = i;
 	pinring_wake(&p->shared->sleepers.ready);
 }
 
-/* One item of PINRING_LINE_PAYLOAD, copied. 0, or what reserve returned. */
-static inline int pinring_line_push(struct pinring_line_producer *p,
-				    const void *item)
-{
-	int64_t n = pinring_line_room(p, 1);
-
-	if (n < 0)
-		return (int)n;
-	memcpy(pinring_line_to_fill(p, p->write)->payload, item,
-	       PINRING_LINE_PAYLOAD);
-	pinring_line_commit(p, 1);
-	return 0;
-}
-
 /*
- * Up to n items that lie one behind the other, published once.
- * Returns how many went (0 < k <= n), or what reserve returned.
+ * Up to n items that lie one behind the other. Each is published as soon as it is
+ * copied, while its line is at hand: a quarter faster than words behind all
+ * payloads. Returns how many went (0 < k <= n), or what reserve returned.
  */
 static inline int64_t pinring_line_push_batch(struct pinring_line_producer *p,
 					      const void *items, uint64_t n)
 {
 	const unsigned char *from = (const unsigned char *)items;
-	int64_t i, room = pinring_line_room(p, n);
+	struct pinring_line *lines = p->lines;
+	const uint64_t first = p->write, mask = p->mask;
+	int64_t room = pinring_line_room(p, n);
+	uint64_t i;
 
-	for (i = 0; i < room; i++)
-		memcpy(pinring_line_to_fill(p, p->write + (uint64_t)i)->payload,
-		       from + i * PINRING_LINE_PAYLOAD, PINRING_LINE_PAYLOAD);
-	if (room > 0)
-		pinring_line_commit(p, (uint64_t)room);
+	if (room <= 0)
+		return room;
+	for (i = first; i != first + (uint64_t)room; i++) {
+		struct pinring_line *line =
+			pinring_line_to_fill(lines, i, mask);
+
+		pinring_line_copy(line->payload, from);
+		pinring_line_publish(line, i, mask);
+		from += PINRING_LINE_PAYLOAD;
+	}
+	p->write = i;
+	pinring_wake(&p->shared->sleepers.ready);
 	return room;
+}
+
+/* One item of PINRING_LINE_PAYLOAD bytes. 0, or what reserve returned. */
+static inline int pinring_line_push(struct pinring_line_producer *p,
+				    const void *item)
+{
+	int64_t n = pinring_line_push_batch(p, item, 1);
+
+	return n < 0 ? (int)n : 0;
 }
 
 /* Lines that can be reserved now; more by the time it returns. */
@@ -271,12 +299,10 @@ static inline void pinring_line_close_producer(struct pinring_line_producer *p)
 }
 
 /* --------------------------------------------------------------- consumer */
-/* acquire: pairs with the release in pinring_line_commit() */
-PINRING_HOST_FN __u64 pinring_line_look(const struct pinring_line_consumer *c,
-					uint64_t index)
+PINRING_HOST_FN __u64 pinring_line_look(const struct pinring_line *line)
 {
-	return __atomic_load_n(&c->lines[index & c->mask].word,
-			       __ATOMIC_ACQUIRE);
+	/* acquire: pairs with the release in pinring_line_publish() */
+	return __atomic_load_n(&line->word, __ATOMIC_ACQUIRE);
 }
 
 PINRING_HOST_FN void pinring_line_give_back(struct pinring_line_consumer *c)
@@ -305,7 +331,8 @@ static inline int pinring_line_nothing(struct pinring_line_consumer *c,
 					      __ATOMIC_ACQUIRE), 1))
 		return -EAGAIN;
 	/* Once more: what was sent before closing is seen. */
-	return pinring_line_look(c, c->read) == word ? -EPIPE : -EAGAIN;
+	return pinring_line_look(&c->lines[c->read & c->mask]) == word ?
+		       -EPIPE : -EAGAIN;
 }
 
 /*
@@ -317,22 +344,22 @@ static inline int64_t pinring_line_peek(struct pinring_line_consumer *c,
 					uint64_t want,
 					struct pinring_line **lines)
 {
-	uint64_t at = c->read & c->mask;
-	__u64 full = pinring_line_full(c->read, c->mask);
-	uint64_t n = 0;
+	const uint64_t at = c->read & c->mask;
+	const __u64 full = pinring_line_full(c->read, c->mask);
+	struct pinring_line *first = &c->lines[at];
+	uint64_t n;
 
 	if (want > c->mask + 1 - at)
 		want = c->mask + 1 - at;
-	for (; n < want; n++) {
-		__u64 word = pinring_line_look(c, c->read + n);
+	for (n = 0; n < want; n++) {
+		__u64 word = pinring_line_look(&first[n]);
 
-		if (word == full)
-			continue;
-		if (!n)
+		if (word != full && !n)
 			return pinring_line_nothing(c, word);
-		break;
+		if (word != full)
+			break;
 	}
-	*lines = &c->lines[at];
+	*lines = first;
 	return (int64_t)n;
 }
 
@@ -345,37 +372,35 @@ static inline void pinring_line_release(struct pinring_line_consumer *c,
 		pinring_line_give_back(c);
 }
 
-static inline int pinring_line_pop(struct pinring_line_consumer *c, void *item)
-{
-	__u64 word = pinring_line_look(c, c->read);
-
-	if (word != pinring_line_full(c->read, c->mask))
-		return pinring_line_nothing(c, word);
-	memcpy(item, c->lines[c->read & c->mask].payload, PINRING_LINE_PAYLOAD);
-	pinring_line_release(c, 1);
-	return 0;
-}
-
 static inline int64_t pinring_line_pop_batch(struct pinring_line_consumer *c,
 					     void *items, uint64_t n)
 {
+	const struct pinring_line *lines = c->lines;
+	const uint64_t first = c->read, mask = c->mask;
 	unsigned char *to = (unsigned char *)items;
-	uint64_t got;
+	uint64_t i;
 
-	for (got = 0; got < n; got++) {
-		uint64_t index = c->read + got;
-		__u64 word = pinring_line_look(c, index);
+	for (i = first; i != first + n; i++) {
+		const struct pinring_line *line = &lines[i & mask];
+		__u64 word = pinring_line_look(line);
 
-		if (word != pinring_line_full(index, c->mask)) {
-			if (!got)
+		if (word != pinring_line_full(i, mask)) {
+			if (i == first)
 				return pinring_line_nothing(c, word);
 			break;
 		}
-		memcpy(to + got * PINRING_LINE_PAYLOAD,
-		       c->lines[index & c->mask].payload, PINRING_LINE_PAYLOAD);
+		pinring_line_copy(to, line->payload);
+		to += PINRING_LINE_PAYLOAD;
 	}
-	pinring_line_release(c, got);
-	return (int64_t)got;
+	pinring_line_release(c, i - first);
+	return (int64_t)(i - first);
+}
+
+static inline int pinring_line_pop(struct pinring_line_consumer *c, void *item)
+{
+	int64_t n = pinring_line_pop_batch(c, item, 1);
+
+	return n < 0 ? (int)n : 0;
 }
 
 /* Messages there now; looks at each of them, so not for every message. */
@@ -383,8 +408,9 @@ static inline uint64_t pinring_line_count(const struct pinring_line_consumer *c)
 {
 	uint64_t n = 0;
 
-	while (n <= c->mask && pinring_line_look(c, c->read + n) ==
-				       pinring_line_full(c->read + n, c->mask))
+	while (n <= c->mask &&
+	       pinring_line_look(&c->lines[(c->read + n) & c->mask]) ==
+		       pinring_line_full(c->read + n, c->mask))
 		n++;
 	return n;
 }
