@@ -685,6 +685,49 @@ TEST(shapes_that_make_no_sense_are_refused)
 	pinring_device_close(device);
 }
 
+/* Where tickets end before the laps that a word has bits for. */
+TEST(large_rings_of_many_go_over_the_end_of_the_tickets)
+{
+	static const uint32_t kinds[] = { MANY, LAPPING | MANY };
+	struct pinring_region_config config = pinring_region_defaults(1 << 20);
+	const uint64_t capacity = 8192, laps = 4;
+	struct pinring_broadcast_producer p;
+	struct pinring_broadcast_consumer c, slow;
+	struct pinring_object_info o;
+	struct pinring_device *device;
+	struct pinring_region *r;
+
+	ASSERT_EQ(0, pinring_device_open(NULL, &device));
+	for (size_t k = 0; k < ARRAY_SIZE(kinds); k++) {
+		ASSERT_EQ(0, pinring_region_create(device, &config, &r));
+		ASSERT_EQ(0, pinring_broadcast_create(r, "q", capacity, 8,
+						      kinds[k], 4));
+		ASSERT_EQ(0, pinring_object_find(r, "q", &o));
+		age(pinring_region_at(r, o.offset, o.length), -2 * capacity);
+		ASSERT_EQ(0, pinring_broadcast_producer_open(r, "q", &p));
+		ASSERT_EQ(0, pinring_broadcast_consumer_open(
+				     r, "q", PINRING_BROADCAST_AT_TAIL, &c));
+		ASSERT_EQ(0, pinring_broadcast_consumer_open(
+				     r, "q", PINRING_BROADCAST_AT_TAIL, &slow));
+		for (uint64_t i = 0; i < laps * capacity; i++) {
+			ASSERT_EQ(0, push(&p, i));
+			ASSERT_EQ(i, pop(&c));
+			if (!(kinds[k] & LAPPING)) {
+				ASSERT_EQ(i, pop(&slow));
+			}
+		}
+		EXPECT_EQ(kinds[k] & LAPPING ? (laps - 1) * capacity : NOTHING,
+			  pop(&slow));
+		EXPECT_EQ(kinds[k] & LAPPING ? (laps - 1) * capacity : 0,
+			  pinring_broadcast_missed(&slow));
+		pinring_broadcast_consumer_close(&slow);
+		pinring_broadcast_consumer_close(&c);
+		pinring_broadcast_producer_close(&p);
+		pinring_region_close(r);
+	}
+	pinring_device_close(device);
+}
+
 TEST_F(broadcast, a_damaged_header_is_refused)
 {
 	struct pinring_broadcast_producer p;

@@ -15,7 +15,7 @@
 #define CAPACITY 64u
 #define SIDES_MAX 8
 #define PARTIES (2 * SIDES_MAX + 2)
-#define ITEMS (SANITIZED ? 100000u : 4000000u) /* over all crowds */
+#define ITEMS (SANITIZED ? 400000u : 8000000u) /* over all crowds */
 
 /* What one side of a crowd is to do, and did; shared between processes. */
 struct crowd {
