@@ -176,7 +176,7 @@ a longer chain header|/struct pinring_chain_header {/,/^}/s/consumer_reserved\[1
 a broadcast ring with its seal moved|/struct pinring_broadcast_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/
 a broadcast ring with wider flags|/struct pinring_broadcast_header {/,/^}/s/__u32 flags;/__u64 flags;/
 a broadcast ring whose tail shares a line|/struct pinring_broadcast_header {/,/^}/s/tail_reserved\[14\]/tail_reserved[6]/
-a broadcast ring whose limit shares a line|/struct pinring_broadcast_header {/,/^}/s/limit_reserved\[13\]/limit_reserved[5]/
+a broadcast ring whose sleepers moved|/struct pinring_broadcast_header {/,/^}/s/limit_reserved\[13\]/limit_reserved[29]/
 a party whose cursor moved|/struct pinring_party {/,/^}/s/__u64 cursor;/__u64 gap; &/
 a device ring with its seal moved|/struct pinring_device_ring_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a tally that shares its line|/struct pinring_tally {/,/^}/s/reserved\[9\]/reserved[1]/; /struct pinring_tally {/,/^}/s/PINRING_ALIGNED(128)/PINRING_ALIGNED(64)/
