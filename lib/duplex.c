@@ -4,9 +4,6 @@
 
 #include "internal.h"
 
-/* How often a call looks itself before it waits as everybody does: some 7 us. */
-#define CALL_POLLS 256
-
 /* The sealed part; there is but one shape. */
 static void lay_out(struct pinring_duplex *d)
 {
@@ -183,24 +180,6 @@ int pinring_duplex_poll_wait(struct pinring_duplex_caller *c, void *reply,
 		return rc;
 	rc = pinring_wait_any(&w, 1, NULL, timeout_ns);
 	return rc < 0 ? rc : pinring_duplex_poll(c, reply);
-}
-
-int pinring_duplex_call(struct pinring_duplex_caller *c, const void *request,
-			void *reply, int64_t timeout_ns)
-{
-	int polls = timeout_ns > 0 ? CALL_POLLS : 0;
-	int rc = pinring_duplex_post(c, request);
-
-	if (rc)
-		return rc;
-	while (polls--) {
-		rc = pinring_duplex_poll(c, reply);
-		if (rc != -EAGAIN)
-			return rc;
-		/* One: none and two are slower (docs/duplex.md). */
-		pinring_relax();
-	}
-	return pinring_duplex_poll_wait(c, reply, timeout_ns);
 }
 
 int pinring_duplex_peek_wait(struct pinring_duplex_server *s,

@@ -40,7 +40,7 @@
 #include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <string.h>
+#include <pinring/line.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
 #include <pinring/wait.h>
@@ -49,7 +49,10 @@
 extern "C" {
 #endif
 
-#define PINRING_DUPLEX_PAYLOAD (PINRING_LINE_WORDS * 8) /* bytes each way */
+#define PINRING_DUPLEX_PAYLOAD PINRING_LINE_PAYLOAD /* bytes each way */
+
+/* How often a call looks itself before it waits as everybody does: some 7 us. */
+#define PINRING_DUPLEX_POLLS 256
 
 enum pinring_duplex_pending {
 	PINRING_DUPLEX_NO_CALL = 0,
@@ -211,7 +214,7 @@ static inline int pinring_duplex_post(struct pinring_duplex_caller *c,
 
 	if (rc)
 		return rc;
-	memcpy(payload, request, PINRING_DUPLEX_PAYLOAD);
+	pinring_line_copy(payload, request);
 	pinring_duplex_commit(c);
 	return 0;
 }
@@ -224,7 +227,7 @@ static inline int pinring_duplex_poll(struct pinring_duplex_caller *c,
 	int rc = pinring_duplex_look(c, &payload);
 
 	if (!rc)
-		memcpy(reply, payload, PINRING_DUPLEX_PAYLOAD);
+		pinring_line_copy(reply, payload);
 	return rc;
 }
 
@@ -236,9 +239,24 @@ PINRING_API int pinring_duplex_poll_wait(struct pinring_duplex_caller *caller,
  * Post and poll. request and reply may be the same memory. -ETIMEDOUT: poll
  * again, or abandon; else what post or poll return.
  */
-PINRING_API int pinring_duplex_call(struct pinring_duplex_caller *caller,
-				    const void *request, void *reply,
-				    int64_t timeout_ns);
+static inline int pinring_duplex_call(struct pinring_duplex_caller *c,
+				      const void *request, void *reply,
+				      int64_t timeout_ns)
+{
+	int polls = timeout_ns > 0 ? PINRING_DUPLEX_POLLS : 0;
+	int rc = pinring_duplex_post(c, request);
+
+	if (rc)
+		return rc;
+	while (polls--) {
+		rc = pinring_duplex_poll(c, reply);
+		if (rc != -EAGAIN)
+			return rc;
+		/* One: none and two are slower (shared/peers.md, 7). */
+		pinring_pause();
+	}
+	return pinring_duplex_poll_wait(c, reply, timeout_ns);
+}
 
 /* No more calls: the server gets -EPIPE once the last one is answered. */
 static inline void pinring_duplex_close_caller(struct pinring_duplex_caller *c)
@@ -319,7 +337,7 @@ static inline int pinring_duplex_answer(struct pinring_duplex_server *s,
 
 	if (!payload)
 		return -ENOMSG;
-	memcpy(payload, reply, PINRING_DUPLEX_PAYLOAD);
+	pinring_line_copy(payload, reply);
 	pinring_duplex_finish(s);
 	return 0;
 }

@@ -18,6 +18,16 @@
 /* What only host code calls, also where nvcc compiles that. */
 #define PINRING_HOST_FN static inline __attribute__((always_inline, unused))
 
+/* One step of a spin on the host; pinring_relax() is that of either. */
+PINRING_HOST_FN void pinring_pause(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+	__asm__ volatile("pause" ::: "memory");
+#elif defined(__aarch64__)
+	__asm__ volatile("isb" ::: "memory");
+#endif
+}
+
 #if defined(__CUDA_ARCH__) || (defined(__CUDACC__) && !defined(PINRING_PORT_HOST))
 
 #define PINRING_FN static __device__ __forceinline__
@@ -106,11 +116,7 @@ PINRING_FN void pinring_fence_consume(void)
 
 PINRING_FN void pinring_relax(void)
 {
-#if defined(__x86_64__) || defined(__i386__)
-	__builtin_ia32_pause();
-#elif defined(__aarch64__)
-	__asm__ volatile("isb" ::: "memory");
-#endif
+	pinring_pause();
 }
 
 PINRING_FN __u32 pinring_float_bits(float f)

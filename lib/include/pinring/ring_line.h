@@ -48,7 +48,7 @@
 
 #include <errno.h>
 #include <stdint.h>
-#include <string.h>
+#include <pinring/line.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
 #include <pinring/wait.h>
@@ -57,7 +57,6 @@
 extern "C" {
 #endif
 
-#define PINRING_LINE_PAYLOAD (PINRING_LINE_WORDS * 8) /* bytes a message */
 #define PINRING_LINES_LATENCY 4096u
 #define PINRING_LINES_THROUGHPUT 131072u
 
@@ -132,21 +131,6 @@ PINRING_HOST_FN __u64 pinring_line_full(uint64_t index, uint64_t mask)
 PINRING_HOST_FN __u64 pinring_line_empty(uint64_t index, uint64_t mask)
 {
 	return index & ~mask;
-}
-
-/*
- * A payload, in pieces that do not overlap: the compiler's own 56 bytes are two
- * of 32, and a load over the end of the store before waits for both. Between
- * writing an item and pushing it that is 300 M/s or 100 (docs/ring_line.md).
- */
-PINRING_HOST_FN void pinring_line_copy(void *to, const void *from)
-{
-	unsigned char *t = (unsigned char *)to;
-	const unsigned char *f = (const unsigned char *)from;
-
-	memcpy(t, f, 32);
-	memcpy(t + 32, f + 32, 16);
-	memcpy(t + 48, f + 48, 8);
 }
 
 /* -------------------------------------------------------------- producer */
