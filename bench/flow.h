@@ -17,6 +17,8 @@
 #include <pinring/pinring_layout.h>
 #include <pinring/port.h>
 
+struct pinring_region;
+
 #define FLOW_CAPACITY 4096u
 #define FLOW_BATCH 32u
 
@@ -40,6 +42,9 @@ struct flow_queue {
 	size_t bytes[2]; /* memory it wants, of 8-byte and 64-byte items */
 	/* In zeroed memory aligned to a page. `line`: items of 64 bytes. */
 	void *(*open)(void *memory, bool line);
+	/* Ours instead: an object of that name. NULL: has no queue of these. */
+	void *(*open_in)(struct pinring_region *region, const char *name,
+			 bool line);
 	void (*close)(void *queue);
 	void (*produce[FLOW_SHAPES])(void *queue, uint64_t items);
 	bool (*consume[FLOW_SHAPES])(void *queue, uint64_t items);
@@ -54,6 +59,10 @@ struct flow_queue {
 extern "C" {
 #endif
 
+const struct flow_queue *flow_spsc(void);
+const struct flow_queue *flow_lines(void);
+const struct flow_queue *flow_lines_large(void); /* of 8 MiB */
+const struct flow_queue *flow_duplex(void);
 const struct flow_queue *flow_locked(void);
 /* NULL, or no symbol at all, where the package is missing. */
 const struct flow_queue *flow_ck(void);
@@ -74,6 +83,11 @@ typedef bool (*flow_pop_line)(void *queue, struct flow_line *item);
 /* How many of n went; for lines n counts lines. */
 typedef uint64_t (*flow_push_n)(void *queue, const void *items, uint64_t n);
 typedef uint64_t (*flow_pop_n)(void *queue, void *items, uint64_t n);
+
+PINRING_FN uint64_t flow_run(uint64_t items)
+{
+	return items < FLOW_BATCH ? items : FLOW_BATCH;
+}
 
 PINRING_FN void flow_fill_line(struct flow_line *line, uint64_t i)
 {
