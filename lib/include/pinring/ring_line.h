@@ -25,10 +25,9 @@
  *
  * Two presets for the capacity:
  *
- *  PINRING_LINES_LATENCY     4096, 256 KiB: lines go from one core's cache to
- *                            the other's; also 64 will do
- *  PINRING_LINES_THROUGHPUT  131072, 8 MiB: more than a core's own cache, for
- *                            batches; lines go through the cache both share
+ *  PINRING_LINES_LATENCY     4096, 256 KiB: fits in a core's own cache
+ *  PINRING_LINES_THROUGHPUT  131072, 8 MiB: does not, for batches between cores
+ *                            that share no more than an L3; see docs/ring_line.md
  *
  * Death: killed between reserve and commit, the producer leaves nothing behind,
  * within commit a whole prefix; a new one goes on behind the last whole message.
