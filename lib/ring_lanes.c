@@ -498,7 +498,7 @@ static bool is_ready(const void *side)
 	const struct pinring_lanes_consumer *c = side;
 	uint64_t i, n = pinring_lanes_in_use(c);
 
-	if (c->read != c->end)
+	if (c->read != c->end || c->over)
 		return true;
 	for (i = 0; i < n; i++)
 		if (__atomic_load_n(c->lane[i].tail_word, __ATOMIC_RELAXED) !=

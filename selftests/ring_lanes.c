@@ -410,6 +410,11 @@ TEST_F(lanes, closed_is_drained_and_then_ends)
 	EXPECT_EQ(ENDED, pop(&self->c));
 	EXPECT_EQ(-EPIPE, pinring_lanes_pop_wait(&self->c, item, 3000000));
 	EXPECT_EQ(-EPIPE, pinring_lanes_pop_batch(&self->c, item, 1));
+	/* The note of a late producer, which has yet to see that it is over. */
+	w->shared->held++;
+	EXPECT_EQ(ENDED, pop(&self->c));
+	EXPECT_EQ(0, pinring_wait_any(&ready, 1, NULL, 0));
+	pinring_lanes_abort(w);
 	ASSERT_EQ(0, pinring_lanes_info(&self->c.lanes, &info));
 	EXPECT_EQ(1u, info.closed);
 	EXPECT_EQ(info.published, info.given_back);

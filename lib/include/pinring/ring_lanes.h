@@ -112,6 +112,7 @@ struct pinring_lanes_consumer {
 	uint64_t run; /* messages of a visit */
 	uint64_t lazy; /* give back after this many */
 	uint64_t first, n; /* its partitions */
+	bool over; /* the end was seen: a late reservation does not undo it */
 	struct pinring_lanes lanes;
 	uint64_t *owner; /* of the parties of its partitions */
 } PINRING_ALIGNED(128);
@@ -446,9 +447,9 @@ static inline int pinring_lanes_turn(struct pinring_lanes_consumer *c)
 		return 0;
 	}
 	if (__atomic_load_n(&c->lanes.shared->closed, __ATOMIC_RELAXED) &&
-	    pinring_lanes_is_over(c))
-		return -EPIPE;
-	return -EAGAIN;
+	    !c->over)
+		c->over = pinring_lanes_is_over(c);
+	return c->over ? -EPIPE : -EAGAIN;
 }
 
 /* The visit is over. */
