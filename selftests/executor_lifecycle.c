@@ -647,15 +647,18 @@ TEST_F(executor, a_ticket_is_good_once)
 TEST_F(executor, a_call_that_ran_out_of_time_goes_on_alone)
 {
 	struct pinring_completion done;
+	unsigned int late = 0;
 
 	self->config.depth = 4;
 	ASSERT_EQ(0, START());
 	ASSERT_EQ(0, ATTACH());
 	for (uint32_t i = 0; i < (SANITIZED ? 12 : 200); i++) {
 		struct pinring_command c = steps(i, &self->wave, 20);
+		int rc = pinring_executor_call(self->ex, &c, 1, &done);
 
-		ASSERT_EQ(-ETIMEDOUT,
-			  pinring_executor_call(self->ex, &c, 1, &done));
+		/* In time, where this thread had to wait for a CPU. */
+		ASSERT_TRUE(rc == -ETIMEDOUT || !rc);
+		late += rc != 0;
 		/* Whoever comes after it is not given its completion. */
 		c = fill(1000 + i, self->data.offset, 1, (float)i);
 		ASSERT_EQ(0, pinring_executor_call(self->ex, &c, PINRING_FOREVER,
@@ -664,6 +667,7 @@ TEST_F(executor, a_call_that_ran_out_of_time_goes_on_alone)
 		EXPECT_EQ(20 * (i + 1), self->wave.state->steps);
 		EXPECT_EQ((float)i, self->at[0]);
 	}
+	EXPECT_LT(0, late);
 	EXPECT_EQ(0, pinring_executor_close(self->ex, 10 * SECOND));
 	self->ex = NULL;
 }
