@@ -335,6 +335,10 @@ bool crew_can(const struct crowd_queue *kind, const struct crew_order *o)
 	unsigned int consumers = o->shape == CREW_PAIRS ? o->producers :
 							  o->consumers;
 
+	/* Of those that are not for all, only where they are at home. */
+	if (o->shape == CREW_ALONE &&
+	    (kind->max_producers || kind->max_consumers))
+		return false;
 	return producer_loop(kind, o->shape) &&
 	       fits(kind->max_producers, o->producers) &&
 	       fits(kind->max_consumers, consumers);

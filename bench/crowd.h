@@ -54,6 +54,7 @@ struct crowd_queue {
 	bool unbounded; /* grows instead of being full, from the heap */
 	bool reorders; /* even the items of one producer */
 	bool sleeps; /* its threads do, in the kernel */
+	bool shared; /* works between processes: all of it lies in the region */
 	uint32_t max_producers, max_consumers;
 	size_t bytes; /* of zeroed memory aligned to a page, for open */
 	/* Holds CROWD_CAPACITY items of 8 bytes, or one less. */
@@ -83,6 +84,11 @@ const struct crowd_queue *crowd_ck(void);
 const struct crowd_queue *crowd_dpdk_mt(void);
 const struct crowd_queue *crowd_dpdk_hts(void);
 const struct crowd_queue *crowd_dpdk_rts(void);
+const struct crowd_queue *crowd_ck_mpsc(void);
+const struct crowd_queue *crowd_ck_spmc(void);
+const struct crowd_queue *crowd_dpdk_mpsc(void);
+const struct crowd_queue *crowd_dpdk_spmc(void);
+const struct crowd_queue *crowd_deque(void) __attribute__((weak));
 const struct crowd_queue *crowd_boost(void) __attribute__((weak));
 const struct crowd_queue *crowd_tbb(void) __attribute__((weak));
 const struct crowd_queue *crowd_camel(void) __attribute__((weak));

@@ -39,6 +39,7 @@ struct flow_line {
 /* NULL where the queue has no such thing. */
 struct flow_queue {
 	const char *name;
+	bool slow; /* by orders: runs of it are shorter */
 	size_t bytes[2]; /* memory it wants, of 8-byte and 64-byte items */
 	/* In zeroed memory aligned to a page. `line`: items of 64 bytes. */
 	void *(*open)(void *memory, bool line);
@@ -67,6 +68,7 @@ const struct flow_queue *flow_locked(void);
 /* NULL, or no symbol at all, where the package is missing. */
 const struct flow_queue *flow_ck(void);
 const struct flow_queue *flow_dpdk(void);
+const struct flow_queue *flow_deque(void) __attribute__((weak));
 const struct flow_queue *flow_boost(void) __attribute__((weak));
 const struct flow_queue *flow_camel(void) __attribute__((weak));
 const struct flow_queue *flow_atomic_queue(void) __attribute__((weak));

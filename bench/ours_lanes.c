@@ -102,6 +102,7 @@ const struct crowd_queue *crowd_lanes(void)
 	static struct crowd_queue lanes = {
 		.name = "pinring lanes",
 		.ours = true,
+		.shared = true,
 		.max_producers = PRODUCERS,
 		.max_consumers = 1,
 		.open = lanes_open,
@@ -112,6 +113,5 @@ const struct crowd_queue *crowd_lanes(void)
 
 	lanes_loops(&lanes);
 	lanes_batches(&lanes);
-	lanes.alone = NULL; /* a row about queues of many consumers */
 	return &lanes;
 }

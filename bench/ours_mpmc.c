@@ -98,6 +98,7 @@ const struct crowd_queue *crowd_ours(void)
 	static struct crowd_queue ours = {
 		.name = "pinring",
 		.ours = true,
+		.shared = true,
 		.open = ours_open,
 		.close = ours_close,
 		.join = ours_join,

@@ -129,6 +129,7 @@ const struct crowd_queue *crowd_atomic_queue(void)
 	static crowd_queue q;
 
 	q.name = "atomic_queue";
+	q.shared = true;
 	q.bytes = sizeof(many);
 	q.open = many_open;
 	q.close = many_close;

@@ -99,6 +99,7 @@ const struct crowd_queue *crowd_boost(void)
 	static crowd_queue q;
 
 	q.name = "boost queue";
+	q.shared = true;
 	q.bytes = sizeof(many);
 	q.open = many_open;
 	q.close = many_close;

@@ -125,39 +125,59 @@ static void *many_open(void *memory, struct pinring_region *region)
 	return ck_open(memory, false);
 }
 
-PINRING_FN bool many_push(void *queue, uint64_t item)
-{
-	struct ck *q = queue;
+/* So many producers and consumers at the most; 0: any number. */
+#define MODE(mode, title, producers, consumers, enqueue, dequeue)             \
+	PINRING_FN bool mode##_push(void *queue, uint64_t item)               \
+	{                                                                     \
+		struct ck *q = queue;                                         \
+                                                                              \
+		return enqueue(&q->ring, (ck_ring_buffer_t *)q->buffer,       \
+			       (void *)(uintptr_t)item);                      \
+	}                                                                     \
+	PINRING_FN bool mode##_pop(void *queue, uint64_t *item)               \
+	{                                                                     \
+		struct ck *q = queue;                                         \
+		void *pointer;                                                \
+                                                                              \
+		if (!dequeue(&q->ring, (ck_ring_buffer_t *)q->buffer,         \
+			     &pointer))                                       \
+			return false;                                         \
+		*item = (uintptr_t)pointer;                                   \
+		return true;                                                  \
+	}                                                                     \
+	CROWD_LOOPS(mode)                                                     \
+	static const struct crowd_queue *mode##_queue(void)                   \
+	{                                                                     \
+		static struct crowd_queue q = {                               \
+			.name = title,                                        \
+			.shared = true,                                       \
+			.max_producers = producers,                           \
+			.max_consumers = consumers,                           \
+			.bytes = sizeof(struct ck) + CROWD_CAPACITY * 8,      \
+			.open = many_open,                                    \
+			.close = ck_close,                                    \
+		};                                                            \
+		mode##_loops(&q);                                             \
+		return &q;                                                    \
+	}
 
-	return ck_ring_enqueue_mpmc(&q->ring, (ck_ring_buffer_t *)q->buffer,
-				    (void *)(uintptr_t)item);
-}
-
-PINRING_FN bool many_pop(void *queue, uint64_t *item)
-{
-	struct ck *q = queue;
-	void *pointer;
-
-	if (!ck_ring_dequeue_mpmc(&q->ring, (ck_ring_buffer_t *)q->buffer,
-				  &pointer))
-		return false;
-	*item = (uintptr_t)pointer;
-	return true;
-}
-
-CROWD_LOOPS(many)
+MODE(mpmc, "ck_ring MPMC", 0, 0, ck_ring_enqueue_mpmc, ck_ring_dequeue_mpmc)
+MODE(mpsc, "ck_ring MPSC", 0, 1, ck_ring_enqueue_mpsc, ck_ring_dequeue_mpsc)
+MODE(spmc, "ck_ring SPMC", 1, 0, ck_ring_enqueue_spmc, ck_ring_dequeue_spmc)
 
 const struct crowd_queue *crowd_ck(void)
 {
-	static struct crowd_queue many = {
-		.name = "ck_ring MPMC",
-		.bytes = sizeof(struct ck) + CROWD_CAPACITY * 8,
-		.open = many_open,
-		.close = ck_close,
-	};
+	return mpmc_queue();
+}
 
-	many_loops(&many);
-	return &many;
+const struct crowd_queue *crowd_ck_mpsc(void)
+{
+	return mpsc_queue();
+}
+
+const struct crowd_queue *crowd_ck_spmc(void)
+{
+	return spmc_queue();
 }
 
 #else
@@ -168,6 +188,16 @@ const struct flow_queue *flow_ck(void)
 }
 
 const struct crowd_queue *crowd_ck(void)
+{
+	return NULL;
+}
+
+const struct crowd_queue *crowd_ck_mpsc(void)
+{
+	return NULL;
+}
+
+const struct crowd_queue *crowd_ck_spmc(void)
 {
 	return NULL;
 }

@@ -151,7 +151,8 @@ const struct flow_queue *flow_dpdk(void)
 }
 
 /* ------------------------------------------------------------ of many sides */
-#define MODE(mode, title, flags, enqueue, dequeue)                            \
+/* So many producers and consumers at the most; 0: any number. */
+#define MODE(mode, title, flags, producers, consumers, enqueue, dequeue)      \
 	PINRING_FN uint64_t mode##_push_n(void *queue, const uint64_t *items, \
 					  uint64_t n)                         \
 	{                                                                     \
@@ -181,6 +182,9 @@ const struct flow_queue *flow_dpdk(void)
 	{                                                                     \
 		static struct crowd_queue q = {                               \
 			.name = title,                                        \
+			.shared = true,                                       \
+			.max_producers = producers,                           \
+			.max_consumers = consumers,                           \
 			.bytes = sizeof(struct rte_ring) + CROWD_CAPACITY * 8,\
 			.open = mode##_open,                                  \
 			.close = ring_close,                                  \
@@ -190,11 +194,15 @@ const struct flow_queue *flow_dpdk(void)
 		return &q;                                                    \
 	}
 
-MODE(mt, "rte_ring MP/MC", 0, rte_ring_mp_enqueue_burst_elem,
+MODE(mt, "rte_ring MP/MC", 0, 0, 0, rte_ring_mp_enqueue_burst_elem,
      rte_ring_mc_dequeue_burst_elem)
-MODE(hts, "rte_ring HTS", RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ,
+MODE(mpsc, "rte_ring MP/SC", RING_F_SC_DEQ, 0, 1,
+     rte_ring_mp_enqueue_burst_elem, rte_ring_sc_dequeue_burst_elem)
+MODE(spmc, "rte_ring SP/MC", RING_F_SP_ENQ, 1, 0,
+     rte_ring_sp_enqueue_burst_elem, rte_ring_mc_dequeue_burst_elem)
+MODE(hts, "rte_ring HTS", RING_F_MP_HTS_ENQ | RING_F_MC_HTS_DEQ, 0, 0,
      rte_ring_mp_hts_enqueue_burst_elem, rte_ring_mc_hts_dequeue_burst_elem)
-MODE(rts, "rte_ring RTS", RING_F_MP_RTS_ENQ | RING_F_MC_RTS_DEQ,
+MODE(rts, "rte_ring RTS", RING_F_MP_RTS_ENQ | RING_F_MC_RTS_DEQ, 0, 0,
      rte_ring_mp_rts_enqueue_burst_elem, rte_ring_mc_rts_dequeue_burst_elem)
 
 #else
@@ -205,6 +213,16 @@ const struct flow_queue *flow_dpdk(void)
 }
 
 const struct crowd_queue *crowd_dpdk_mt(void)
+{
+	return NULL;
+}
+
+const struct crowd_queue *crowd_dpdk_mpsc(void)
+{
+	return NULL;
+}
+
+const struct crowd_queue *crowd_dpdk_spmc(void)
 {
 	return NULL;
 }

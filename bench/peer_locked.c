@@ -162,6 +162,7 @@ const struct flow_queue *flow_locked(void)
 {
 	static const struct flow_queue locked = {
 		.name = "mutex and array",
+		.slow = true,
 		.bytes = { sizeof(struct locked) + FLOW_CAPACITY * 8,
 			   sizeof(struct locked) + FLOW_CAPACITY * 64 },
 		.open = locked_open,

@@ -94,6 +94,7 @@ const struct crowd_queue *crowd_vyukov(void)
 {
 	static struct crowd_queue vyukov = {
 		.name = "slot sequence",
+		.shared = true,
 		.bytes = sizeof(struct vyukov),
 		.open = vyukov_open,
 		.close = vyukov_close,
