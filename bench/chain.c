@@ -217,7 +217,7 @@ static void bench_price(const struct bench_options *o,
 
 	chain_open(region, "chain", FLOW_CAPACITY, FLOW_CAPACITY, &chain);
 	spsc_open(region, &spsc);
-	gate_open(&gate, o, 60);
+	gate_open(&gate, o, 15);
 	do {
 		double a, a_limit, f, f_limit;
 
@@ -305,16 +305,16 @@ static void bench_growth(const struct bench_options *o,
 	struct row cold = { .name = "chain, longest push of a growth to 1 MiB",
 			    .unit = "us",
 			    .target = 100,
-			    .target_is_value = true };
+			    .target_of = TARGET_VALUE };
 	struct row ready = { .name = "chain, the same with prepared pages",
 			     .unit = "us",
 			     .target = 100,
-			     .target_is_value = true };
+			     .target_of = TARGET_VALUE };
 	struct row move = { .name = "chain, the push that moves to 1 MiB",
 			    .unit = "us" };
 	struct gate gate;
 
-	gate_open(&gate, o, 60);
+	gate_open(&gate, o, 10);
 	do {
 		struct growth c, p;
 

@@ -129,7 +129,7 @@ void bench_doorbell(const struct bench_options *o)
 	pinring_doorbell_spin(bell.there, 0, 0);
 	pinring_doorbell_spin(bell.back, 0, 0);
 	bench_pin(o->cpu_host);
-	gate_open(&gate, o, 20);
+	gate_open(&gate, o, 10);
 	gate.sleeps = true;
 	do {
 		double ring, trip, limit;

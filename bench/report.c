@@ -5,7 +5,7 @@
 
 #include "report.h"
 
-#define ROWS_MAX 64
+#define ROWS_MAX 128
 #define COMMANDS_MAX 8
 
 static struct row rows[ROWS_MAX];
@@ -41,20 +41,57 @@ void report_command(const struct command_row *r)
 	commands[command_count++] = *r;
 }
 
-enum verdict { MET, MISSED, NO_TARGET, NOT_MEASURED, ABSENT };
+enum verdict { MET, MISSED, NO_TARGET, NOT_MEASURED, TOO_FEW, ABSENT };
+
+static double judged(const struct row *r)
+{
+	switch (r->target_of) {
+	case TARGET_VALUE:
+		return series_median(&r->value);
+	case TARGET_EXCESS:
+		return series_median(&r->value) - series_median(&r->limit);
+	default:
+		return r->ratio;
+	}
+}
+
+/* The limit that the target refers to was measured too, or it needs none. */
+static bool has_limit(const struct row *r)
+{
+	return r->target_of == TARGET_VALUE || r->ratio != 0.0;
+}
+
+static bool too_few(const struct row *r)
+{
+	if (r->once)
+		return false;
+	return r->value.n < REPORT_RUNS_LEAST ||
+	       (r->target_of != TARGET_VALUE &&
+		r->limit.n < REPORT_RUNS_LEAST);
+}
 
 static enum verdict judge(const struct row *r)
 {
-	double figure = r->target_is_value ? series_median(&r->value) :
-					     r->ratio;
+	double figure = judged(r);
 
 	if (!r->value.n)
 		return r->target == 0.0 ? ABSENT : NOT_MEASURED;
 	if (r->target == 0.0)
 		return NO_TARGET;
+	if (!has_limit(r))
+		return NOT_MEASURED;
+	if (too_few(r))
+		return TOO_FEW;
 	if (r->target_is_floor)
 		return figure >= r->target ? MET : MISSED;
 	return figure <= r->target ? MET : MISSED;
+}
+
+static bool is_missed(const struct row *r)
+{
+	enum verdict v = judge(r);
+
+	return v == MISSED || v == NOT_MEASURED || v == TOO_FEW;
 }
 
 static const char *const verdict_text[] = {
@@ -62,6 +99,7 @@ static const char *const verdict_text[] = {
 	[MISSED] = "MISSED",
 	[NO_TARGET] = "",
 	[NOT_MEASURED] = "NOT MEASURED",
+	[TOO_FEW] = "TOO FEW RUNS",
 	[ABSENT] = "not measured",
 };
 
@@ -71,6 +109,18 @@ static void print_number(char *text, size_t size, double value)
 								   "%.4g";
 
 	snprintf(text, size, format, value);
+}
+
+static void print_target(char *text, size_t size, const struct row *r)
+{
+	char number[16];
+
+	if (r->target == 0.0)
+		return;
+	print_number(number, sizeof(number), r->target);
+	snprintf(text, size, "%s %s%s%s", r->target_is_floor ? ">=" : "<=",
+		 r->target_of == TARGET_EXCESS ? "+" : "", number,
+		 r->target_of == TARGET_RATIO ? "x" : "");
 }
 
 static void print_row(FILE *f, const struct row *r)
@@ -91,12 +141,7 @@ static void print_row(FILE *f, const struct row *r)
 	}
 	if (r->ratio != 0.0)
 		snprintf(ratio, sizeof(ratio), "%.2f", r->ratio);
-	if (r->target != 0.0) {
-		print_number(low, sizeof(low), r->target);
-		snprintf(target, sizeof(target), "%s %s%s",
-			 r->target_is_floor ? ">=" : "<=", low,
-			 r->target_is_value ? "" : "x");
-	}
+	print_target(target, sizeof(target), r);
 	fprintf(f, "%-40s %8s %-7s %-18s %-33s %6s %8s %s\n", r->name, median,
 		r->unit, spread, limit, ratio, target, verdict_text[judge(r)]);
 }
@@ -135,12 +180,10 @@ int report_print(FILE *f, const char *machine)
 		"unit", "lowest to highest", "limit or peer, in the same run",
 		"ratio", "target");
 	for (i = 0; i < count; i++) {
-		enum verdict v = judge(&rows[i]);
-
 		print_row(f, &rows[i]);
 		print_note(f, rows[i].note);
 		targets += rows[i].target != 0.0;
-		missed += v == MISSED || v == NOT_MEASURED;
+		missed += is_missed(&rows[i]);
 	}
 	if (command_count)
 		fprintf(f, "\n%-40s %10s %14s %8s %8s\n", "command, ns", "issued",
@@ -154,7 +197,7 @@ int report_print(FILE *f, const char *machine)
 	fprintf(f, "\n%u target(s), %u met, %u missed\n", targets,
 		targets - missed, missed);
 	for (i = 0; i < count; i++)
-		if (judge(&rows[i]) == MISSED || judge(&rows[i]) == NOT_MEASURED)
+		if (is_missed(&rows[i]))
 			fprintf(f, "missed: %s\n", rows[i].name);
 	return (int)missed;
 }
@@ -180,6 +223,21 @@ static void json_series(FILE *f, const char *name, const struct series *s)
 		s->n);
 }
 
+static void json_target(FILE *f, const struct row *r)
+{
+	static const char *const of[] = { [TARGET_RATIO] = "ratio",
+					  [TARGET_VALUE] = "value",
+					  [TARGET_EXCESS] =
+						  "value less limit" };
+
+	if (r->target == 0.0)
+		return;
+	fprintf(f, ", \"target\": %.6g, \"target_of\": \"%s\", \"target_is\": \"%s\", \"met\": %s",
+		r->target, of[r->target_of],
+		r->target_is_floor ? "at least" : "at most",
+		judge(r) == MET ? "true" : "false");
+}
+
 static void json_row(FILE *f, const struct row *r)
 {
 	fputs("  {\"name\": ", f);
@@ -194,10 +252,7 @@ static void json_row(FILE *f, const struct row *r)
 	}
 	if (r->ratio != 0.0)
 		fprintf(f, ", \"ratio\": %.6g", r->ratio);
-	if (r->target != 0.0)
-		fprintf(f, ", \"target\": %.6g, \"target_of\": \"%s\", \"target_is\": \"%s\"",
-			r->target, r->target_is_value ? "value" : "ratio",
-			r->target_is_floor ? "at least" : "at most");
+	json_target(f, r);
 	fputs(", \"verdict\": ", f);
 	json_string(f, verdict_text[judge(r)]);
 	fputs(", \"note\": ", f);

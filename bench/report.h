@@ -7,6 +7,14 @@
 
 #include "measure.h"
 
+enum target_of {
+	TARGET_RATIO,
+	TARGET_VALUE,
+	TARGET_EXCESS, /* the value less the limit */
+};
+
+#define REPORT_RUNS_LEAST 7u /* fewer are no figure */
+
 struct row {
 	const char *name;
 	const char *unit;
@@ -14,10 +22,11 @@ struct row {
 	const char *limit_name; /* NULL: no limit measured */
 	struct series limit;
 	double ratio; /* value to limit, as the target means it; 0: none */
-	double target; /* the ratio, or the value, is to be at most this; 0: none */
-	bool target_is_value;
+	double target; /* what it is of is to be at most this; 0: none */
+	enum target_of target_of;
 	bool target_is_floor; /* at least this, that is */
-	char note[1000]; /* lines */
+	bool once; /* one figure: no series of runs */
+	char note[1600]; /* lines */
 };
 
 /* The row is copied; the memory of its names must stay. */

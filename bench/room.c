@@ -371,7 +371,7 @@ static void interactive(const struct bench_options *o, const char *name,
 	struct row row = { .name = name,
 			   .unit = "us",
 			   .target = 1.0,
-			   .target_is_value = true };
+			   .target_of = TARGET_VALUE };
 	struct series batch_us = { .n = 0 };
 	uint64_t bytes = samples * sizeof(float), i, source, mic;
 	struct gate gate;

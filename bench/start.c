@@ -55,11 +55,12 @@ void bench_start(const struct bench_options *o)
 	struct row up = { .name = "open, region 64 MiB, executor active",
 			  .unit = "us",
 			  .target = TARGET_US,
-			  .target_is_value = true };
+			  .target_of = TARGET_VALUE };
 	struct row tail = { .name = "the same, p90 of the runs",
 			    .unit = "us",
+			    .once = true,
 			    .target = TARGET_US,
-			    .target_is_value = true };
+			    .target_of = TARGET_VALUE };
 	struct row down = { .name = "closing all of it", .unit = "us" };
 	unsigned int i, runs = o->runs < 21 ? 21 : o->runs;
 
@@ -132,8 +133,9 @@ void bench_size(const struct bench_options *o)
 {
 	struct row row = { .name = "libpinring.so, stripped",
 			   .unit = "KiB",
+			   .once = true,
 			   .target = TARGET_KIB,
-			   .target_is_value = true };
+			   .target_of = TARGET_VALUE };
 	char library[4096];
 	off_t bytes;
 
