@@ -170,16 +170,16 @@ pinring_duplex_when_asked(const struct pinring_duplex_server *s)
 	};
 }
 
-int pinring_duplex_poll_wait(struct pinring_duplex_caller *c, void *reply,
+int pinring_duplex_pop_wait(struct pinring_duplex_caller *c, void *reply,
 			     int64_t timeout_ns)
 {
 	struct pinring_wait w = pinring_duplex_when_ended(c);
-	int rc = pinring_duplex_poll(c, reply);
+	int rc = pinring_duplex_pop(c, reply);
 
 	if (rc != -EAGAIN)
 		return rc;
 	rc = pinring_wait_any(&w, 1, NULL, timeout_ns);
-	return rc < 0 ? rc : pinring_duplex_poll(c, reply);
+	return rc < 0 ? rc : pinring_duplex_pop(c, reply);
 }
 
 int pinring_duplex_peek_wait(struct pinring_duplex_server *s,

@@ -433,11 +433,11 @@ static int mpmc_push(void *producer, const void *item)
 	return pinring_mpmc_push(producer, item);
 }
 
-static uint64_t mpmc_fill(void *producer)
+static uint64_t mpmc_count(void *producer)
 {
 	const struct pinring_mpmc_producer *p = producer;
 
-	return pinring_mpmc_fill(&p->side);
+	return pinring_mpmc_count(&p->side);
 }
 
 static int mpmc_discard(void *consumer)
@@ -456,7 +456,7 @@ struct pinring_sink pinring_mpmc_sink(struct pinring_mpmc_producer *p,
 	return (struct pinring_sink){
 		.producer = p,
 		.push = mpmc_push,
-		.fill = mpmc_fill,
+		.fill = mpmc_count,
 		.capacity = pinring_mpmc_capacity(&p->side),
 		.item_bytes = p->side.slot_bytes,
 		.room = pinring_mpmc_when_room(p),

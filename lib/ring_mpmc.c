@@ -359,7 +359,7 @@ static uint64_t first_ticket_not_taken(const struct pinring_mpmc_side *s)
 	return at;
 }
 
-uint64_t pinring_mpmc_fill(const struct pinring_mpmc_side *s)
+uint64_t pinring_mpmc_count(const struct pinring_mpmc_side *s)
 {
 	uint64_t head = first_ticket_not_taken(s);
 	uint64_t n = first_free_ticket(s) - head;

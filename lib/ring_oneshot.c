@@ -258,7 +258,7 @@ static int wait_until(const struct pinring_wait *w, int64_t deadline)
 						    deadline - pinring_now());
 }
 
-int pinring_oneshot_wait(const struct pinring_oneshot *o, uint64_t ticket,
+int pinring_oneshot_peek_wait(const struct pinring_oneshot *o, uint64_t ticket,
 			 const void **answer, uint64_t *bytes,
 			 int64_t timeout_ns)
 {

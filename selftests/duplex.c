@@ -102,7 +102,7 @@ TEST_F(duplex, waiting_ends_with_the_turn_or_in_time)
 	EXPECT_EQ(-ETIMEDOUT, pinring_duplex_peek_wait(&self->s, &request, 3000000));
 	item_fill(item, BYTES, 5);
 	EXPECT_EQ(-ETIMEDOUT, pinring_duplex_call(&self->c, item, item, 0));
-	EXPECT_EQ(-ETIMEDOUT, pinring_duplex_poll_wait(&self->c, item, 3000000));
+	EXPECT_EQ(-ETIMEDOUT, pinring_duplex_pop_wait(&self->c, item, 3000000));
 	EXPECT_EQ(-ETIMEDOUT, pinring_wait_any(&ended, 1, NULL, 0));
 	EXPECT_EQ(0, pinring_wait_any(&asked, 1, NULL, 0));
 	EXPECT_EQ(0, pinring_duplex_peek_wait(&self->s, &request, 0));
@@ -111,9 +111,9 @@ TEST_F(duplex, waiting_ends_with_the_turn_or_in_time)
 	item_fill(self->shared->line.payload, BYTES, 6);
 	pinring_duplex_finish(&self->s);
 	EXPECT_EQ(0, pinring_wait_any(&ended, 1, NULL, 0));
-	EXPECT_EQ(0, pinring_duplex_poll_wait(&self->c, item, PINRING_FOREVER));
+	EXPECT_EQ(0, pinring_duplex_pop_wait(&self->c, item, PINRING_FOREVER));
 	EXPECT_EQ(6u, item[0]);
-	EXPECT_EQ(-ENOMSG, pinring_duplex_poll_wait(&self->c, item, PINRING_FOREVER));
+	EXPECT_EQ(-ENOMSG, pinring_duplex_pop_wait(&self->c, item, PINRING_FOREVER));
 }
 
 TEST_F(duplex, whoever_sleeps_is_woken)
@@ -166,7 +166,7 @@ TEST_F(duplex, a_server_that_closes_instead_of_answering_is_epipe)
 	EXPECT_EQ(0, post(&self->c, 1));
 	pinring_duplex_close_server(&self->s);
 	EXPECT_EQ(FAILED(EPIPE), poll_reply(&self->c));
-	EXPECT_EQ(-EPIPE, pinring_duplex_poll_wait(&self->c, item, PINRING_FOREVER));
+	EXPECT_EQ(-EPIPE, pinring_duplex_pop_wait(&self->c, item, PINRING_FOREVER));
 	pinring_duplex_abandon(&self->c);
 	EXPECT_EQ(-EPIPE, post(&self->c, 1));
 }
@@ -273,7 +273,7 @@ TEST_F(duplex, a_word_that_is_impossible_is_eproto_and_passes)
 	for (size_t i = 0; i < ARRAY_SIZE(to_caller); i++) {
 		*word = to_caller[i];
 		EXPECT_EQ(FAILED(EPROTO), poll_reply(&self->c));
-		EXPECT_EQ(-EPROTO, pinring_duplex_poll_wait(&self->c, item,
+		EXPECT_EQ(-EPROTO, pinring_duplex_pop_wait(&self->c, item,
 							    PINRING_FOREVER));
 		EXPECT_EQ(0, pinring_wait_any(&ended, 1, NULL, 0));
 	}

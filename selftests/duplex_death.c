@@ -51,7 +51,7 @@ TEST_F(duplex, a_server_that_dies_answering_leaves_a_void_call)
 		reopen_server(_metadata, self);
 		EXPECT_EQ(2u, self->shared->sleepers.room);
 		EXPECT_EQ(-EAGAIN, serve(&self->s));
-		EXPECT_EQ(-EOWNERDEAD, pinring_duplex_poll_wait(&self->c, item, 0));
+		EXPECT_EQ(-EOWNERDEAD, pinring_duplex_pop_wait(&self->c, item, 0));
 		EXPECT_EQ(FAILED(ENOMSG), poll_reply(&self->c));
 		EXPECT_EQ(0, post(&self->c, 2));
 		EXPECT_EQ(0, serve(&self->s));
@@ -164,7 +164,7 @@ TEST_F_TIMEOUT(duplex, killing_the_server_at_any_point_ends_every_call, 120)
 			}
 			if (i == calls)
 				break;
-			rc = pinring_duplex_poll_wait(&self->c, item, 60 * SECOND);
+			rc = pinring_duplex_pop_wait(&self->c, item, 60 * SECOND);
 			if (rc == -EOWNERDEAD) {
 				died++;
 				continue;
@@ -186,7 +186,7 @@ TEST_F_TIMEOUT(duplex, killing_the_server_at_any_point_ends_every_call, 120)
 	EXPECT_LT(0u, died);
 	/* One more server: the last call ends as well. */
 	reopen_server(_metadata, self);
-	if (self->c.pending && pinring_duplex_poll(&self->c, item) == -EAGAIN) {
+	if (self->c.pending && pinring_duplex_pop(&self->c, item) == -EAGAIN) {
 		EXPECT_EQ(0, serve(&self->s));
 		EXPECT_EQ(answer_to(name), poll_reply(&self->c));
 	}

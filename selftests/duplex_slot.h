@@ -66,14 +66,14 @@ static inline int post(struct pinring_duplex_caller *c, uint64_t name)
 	uint64_t item[WORDS];
 
 	item_fill(item, BYTES, name);
-	return pinring_duplex_post(c, item);
+	return pinring_duplex_push(c, item);
 }
 
 /* The name of the reply, or UINT64_MAX - errno; UINT64_MAX: it is torn. */
 static inline uint64_t poll_reply(struct pinring_duplex_caller *c)
 {
 	uint64_t item[WORDS] = { 0 };
-	int rc = pinring_duplex_poll(c, item);
+	int rc = pinring_duplex_pop(c, item);
 
 	if (rc)
 		return UINT64_MAX + (uint64_t)(int64_t)rc;

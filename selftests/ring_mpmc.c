@@ -108,12 +108,12 @@ TEST_F(mpmc, is_full_at_its_capacity_and_empty_at_none)
 {
 	for (int lap = 0; lap < 12; lap++) {
 		EXPECT_EQ(NOTHING, pop(&self->c));
-		EXPECT_EQ(0, pinring_mpmc_fill(&self->c.side));
+		EXPECT_EQ(0, pinring_mpmc_count(&self->c.side));
 		for (uint64_t i = 0; i < CAPACITY; i++) {
 			ASSERT_EQ(0, push(&self->p, i));
 		}
 		EXPECT_EQ(-EAGAIN, push(&self->p, 99));
-		EXPECT_EQ(CAPACITY, pinring_mpmc_fill(&self->p.side));
+		EXPECT_EQ(CAPACITY, pinring_mpmc_count(&self->p.side));
 		for (uint64_t i = 0; i < CAPACITY; i++) {
 			ASSERT_EQ(i, pop(&self->c));
 		}
@@ -244,7 +244,7 @@ TEST_F(mpmc, nothing_wanted_is_nothing_taken)
 	EXPECT_EQ(0, pinring_mpmc_pop_batch(&self->c, &item, 0));
 	EXPECT_EQ(0, pinring_mpmc_push_batch_u64(&self->p, &item, 0));
 	EXPECT_EQ(0, pinring_mpmc_pop_batch_u64(&self->c, &item, 0));
-	EXPECT_EQ(0u, pinring_mpmc_fill(&self->p.side));
+	EXPECT_EQ(0u, pinring_mpmc_count(&self->p.side));
 	ASSERT_EQ(0, push(&self->p, 3));
 	EXPECT_EQ(0, pinring_mpmc_peek(&self->c, 0));
 	EXPECT_EQ(3u, pop(&self->c));

@@ -300,7 +300,7 @@ TEST_F(pool, shutting_ends_what_nobody_has_begun)
 	EXPECT_EQ(-EPIPE, pinring_oneshot_take(&self->a, &more));
 	EXPECT_EQ(-EPIPE, pinring_oneshot_take_wait(&self->a, &more, PINRING_FOREVER));
 	EXPECT_EQ(-EPIPE, answer(&self->b, idle, 1));
-	EXPECT_EQ(-EPIPE, pinring_oneshot_wait(&self->a, idle, &got, &bytes,
+	EXPECT_EQ(-EPIPE, pinring_oneshot_peek_wait(&self->a, idle, &got, &bytes,
 					       PINRING_FOREVER));
 	EXPECT_EQ(0, pinring_oneshot_cancel(&self->a, idle));
 	EXPECT_EQ(-EAGAIN, see(self, begun, 2));
@@ -330,7 +330,7 @@ TEST_F(pool, closing_ends_what_the_handle_has)
 	ASSERT_EQ(0, pinring_oneshot_reserve(&c, mine, &to));
 	pinring_oneshot_close(&c);
 	pinring_oneshot_close(&c); /* nothing more */
-	EXPECT_EQ(-EOWNERDEAD, pinring_oneshot_wait(&self->a, mine, &got, &bytes, 0));
+	EXPECT_EQ(-EOWNERDEAD, pinring_oneshot_peek_wait(&self->a, mine, &got, &bytes, 0));
 	EXPECT_EQ(-EALREADY, answer(&self->b, mine, 1));
 	EXPECT_EQ(0, pinring_oneshot_release(&self->a, mine));
 	EXPECT_EQ(-ESTALE, pinring_oneshot_commit(&self->b, ticket[1], 8));
@@ -440,7 +440,7 @@ static uint64_t ask(struct crowd *w, uint64_t me)
 			__atomic_add_fetch(&w->cancelled, 1, __ATOMIC_RELAXED);
 			continue;
 		}
-		rc = pinring_oneshot_wait(&o, q.ticket, &got, &bytes, PINRING_FOREVER);
+		rc = pinring_oneshot_peek_wait(&o, q.ticket, &got, &bytes, PINRING_FOREVER);
 		if (rc || bytes != 48 || *(const uint64_t *)got != ~q.name ||
 		    !item_is_whole(got, 48))
 			return __LINE__;

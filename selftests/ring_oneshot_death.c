@@ -121,7 +121,7 @@ TEST_F(death, of_a_replier_that_had_begun_is_told)
 		ASSERT_EQ(0, pinring_oneshot_take(&self->a, &ticket));
 		in_the_dying(_metadata, self, begin_to_answer, ticket);
 		EXPECT_EQ(-EAGAIN, pinring_oneshot_peek(&self->a, ticket, &got, &bytes));
-		EXPECT_EQ(-EOWNERDEAD, pinring_oneshot_wait(&self->a, ticket, &got,
+		EXPECT_EQ(-EOWNERDEAD, pinring_oneshot_peek_wait(&self->a, ticket, &got,
 							    &bytes, PINRING_FOREVER));
 		EXPECT_EQ(0, i % 2 ? pinring_oneshot_release(&self->a, ticket) :
 				     pinring_oneshot_cancel(&self->a, ticket));
@@ -154,10 +154,10 @@ TEST_F(death, of_a_replier_that_had_not_begun_is_nothing)
 
 	ASSERT_EQ(0, pinring_oneshot_take(&self->a, &ticket));
 	in_the_dying(_metadata, self, do_nothing, ticket);
-	EXPECT_EQ(-ETIMEDOUT, pinring_oneshot_wait(&self->a, ticket, &got, &bytes,
+	EXPECT_EQ(-ETIMEDOUT, pinring_oneshot_peek_wait(&self->a, ticket, &got, &bytes,
 						   3000000));
 	EXPECT_EQ(0, pinring_oneshot_push(&self->b, ticket, NULL, 0));
-	EXPECT_EQ(0, pinring_oneshot_wait(&self->a, ticket, &got, &bytes, 0));
+	EXPECT_EQ(0, pinring_oneshot_peek_wait(&self->a, ticket, &got, &bytes, 0));
 }
 
 TEST_F(death, of_a_replier_that_was_cancelled_frees_the_slot)
@@ -518,7 +518,7 @@ static void ask(struct pinring_region *r, struct record *rec, uint64_t name)
 			continue;
 		rc = pinring_mpmc_push_wait(&p, &q, SECOND / 100);
 		if (!rc && roll(&dice, 4))
-			rc = pinring_oneshot_wait(&o, q.ticket, &got, &bytes,
+			rc = pinring_oneshot_peek_wait(&o, q.ticket, &got, &bytes,
 						  SECOND / 100);
 		if (rc == -EOWNERDEAD)
 			__atomic_add_fetch(&rec->told, 1, __ATOMIC_RELAXED);

@@ -206,7 +206,7 @@ static inline void pinring_duplex_commit(struct pinring_duplex_caller *c)
 }
 
 /* A request, copied. 0, or what reserve returned. */
-static inline int pinring_duplex_post(struct pinring_duplex_caller *c,
+static inline int pinring_duplex_push(struct pinring_duplex_caller *c,
 				      const void *request)
 {
 	void *payload;
@@ -220,8 +220,8 @@ static inline int pinring_duplex_post(struct pinring_duplex_caller *c,
 }
 
 /* The reply, copied. 0, or what look returned. */
-static inline int pinring_duplex_poll(struct pinring_duplex_caller *c,
-				      void *reply)
+static inline int pinring_duplex_pop(struct pinring_duplex_caller *c,
+				     void *reply)
 {
 	const void *payload;
 	int rc = pinring_duplex_look(c, &payload);
@@ -231,31 +231,31 @@ static inline int pinring_duplex_poll(struct pinring_duplex_caller *c,
 	return rc;
 }
 
-/* Poll that waits: -ETIMEDOUT (the call goes on), or what poll returns. */
-PINRING_API int pinring_duplex_poll_wait(struct pinring_duplex_caller *caller,
-					 void *reply, int64_t timeout_ns);
+/* The same, but waits: -ETIMEDOUT (the call goes on), or what pop returns. */
+PINRING_API int pinring_duplex_pop_wait(struct pinring_duplex_caller *caller,
+					void *reply, int64_t timeout_ns);
 
 /*
- * Post and poll. request and reply may be the same memory. -ETIMEDOUT: poll
- * again, or abandon; else what post or poll return.
+ * Push and pop. request and reply may be the same memory. -ETIMEDOUT: pop
+ * again, or abandon; else what push or pop return.
  */
 static inline int pinring_duplex_call(struct pinring_duplex_caller *c,
 				      const void *request, void *reply,
 				      int64_t timeout_ns)
 {
 	int polls = timeout_ns > 0 ? PINRING_DUPLEX_POLLS : 0;
-	int rc = pinring_duplex_post(c, request);
+	int rc = pinring_duplex_push(c, request);
 
 	if (rc)
 		return rc;
 	while (polls--) {
-		rc = pinring_duplex_poll(c, reply);
+		rc = pinring_duplex_pop(c, reply);
 		if (rc != -EAGAIN)
 			return rc;
 		/* One: none and two are slower (shared/peers.md, 7). */
 		pinring_pause();
 	}
-	return pinring_duplex_poll_wait(c, reply, timeout_ns);
+	return pinring_duplex_pop_wait(c, reply, timeout_ns);
 }
 
 /* No more calls: the server gets -EPIPE once the last one is answered. */

@@ -266,6 +266,12 @@ static inline void pinring_chain_commit(struct pinring_chain_producer *p,
 	pinring_wake(&p->shared->sleepers.ready);
 }
 
+/* The reserved slots are not to be sent: of a reservation nothing is shared. */
+static inline void pinring_chain_abort(struct pinring_chain_producer *p)
+{
+	(void)p;
+}
+
 static inline void pinring_chain_give_back(struct pinring_chain_consumer *c)
 {
 	c->released = c->read;

@@ -181,7 +181,7 @@ pinring_line_to_fill(struct pinring_line *lines, uint64_t index, uint64_t mask)
  * in. Returns how many (at least 1; fewer than want near the end of the array or
  * when the ring is nearly full), -EAGAIN: full, -EPIPE: the consumer closed,
  * -EPROTO: its index is impossible. Reserving again without a commit returns the
- * same lines: to abort is to leave it.
+ * same lines.
  */
 static inline int64_t pinring_line_reserve(struct pinring_line_producer *p,
 					   uint64_t want,
@@ -218,6 +218,12 @@ static inline void pinring_line_commit(struct pinring_line_producer *p,
 		pinring_line_publish(&lines[i & mask], i, mask);
 	p->write = i;
 	pinring_wake(&p->shared->sleepers.ready);
+}
+
+/* The reserved lines are not to be sent: of a reservation nothing is shared. */
+static inline void pinring_line_abort(struct pinring_line_producer *p)
+{
+	(void)p;
 }
 
 /*

@@ -629,11 +629,17 @@ static inline void pinring_mpmc_close(const struct pinring_mpmc_side *s)
  * Messages published or on their way; by others, so gone as soon as read. Walks
  * from the hints, so not for every message.
  */
-PINRING_API uint64_t pinring_mpmc_fill(const struct pinring_mpmc_side *side);
+PINRING_API uint64_t pinring_mpmc_count(const struct pinring_mpmc_side *side);
 
 static inline uint64_t pinring_mpmc_capacity(const struct pinring_mpmc_side *s)
 {
 	return s->mask + 1;
+}
+
+/* Slots that nobody has, as pinring_mpmc_count(). */
+static inline uint64_t pinring_mpmc_free(const struct pinring_mpmc_side *s)
+{
+	return pinring_mpmc_capacity(s) - pinring_mpmc_count(s);
 }
 
 #ifdef __cplusplus

@@ -110,7 +110,7 @@ PINRING_API int pinring_oneshot_peek(const struct pinring_oneshot *pool,
 				     uint64_t *bytes);
 
 /* The same, but waits for it: -ETIMEDOUT. */
-PINRING_API int pinring_oneshot_wait(const struct pinring_oneshot *pool,
+PINRING_API int pinring_oneshot_peek_wait(const struct pinring_oneshot *pool,
 				     uint64_t ticket, const void **answer,
 				     uint64_t *bytes, int64_t timeout_ns);
 

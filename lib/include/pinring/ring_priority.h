@@ -253,8 +253,21 @@ pinring_priority_count(const struct pinring_priority_consumer *c)
 	uint32_t i;
 
 	for (i = 0; i < PINRING_PRIORITY_LANES; i++)
-		sum += pinring_mpmc_fill(&c->lane[i].side);
+		sum += pinring_mpmc_count(&c->lane[i].side);
 	return sum;
+}
+
+/* Of one lane; lane below PINRING_PRIORITY_LANES. */
+static inline uint64_t
+pinring_priority_free(const struct pinring_priority_producer *p, uint32_t lane)
+{
+	return pinring_mpmc_free(&p->lane[lane].side);
+}
+
+static inline uint64_t
+pinring_priority_capacity(const struct pinring_priority_producer *p)
+{
+	return pinring_mpmc_capacity(&p->lane[0].side);
 }
 
 #ifdef __cplusplus

@@ -119,6 +119,12 @@ static inline void pinring_spsc_commit(struct pinring_spsc_producer *p,
 	pinring_wake(&p->shared->sleepers.ready);
 }
 
+/* The reserved slots are not to be sent: of a reservation nothing is shared. */
+static inline void pinring_spsc_abort(struct pinring_spsc_producer *p)
+{
+	(void)p;
+}
+
 static inline void pinring_spsc_give_back(struct pinring_spsc_consumer *c)
 {
 	c->due = c->read + c->lazy;
@@ -351,6 +357,30 @@ static inline void pinring_spsc_close_consumer(struct pinring_spsc_consumer *c)
 	pinring_wake(&c->shared->sleepers.room);
 }
 
+static inline uint64_t
+pinring_spsc_capacity(const struct pinring_spsc_producer *p)
+{
+	return p->mask + 1;
+}
+
+/* Slots that can be reserved now; more by the time it returns. */
+static inline uint64_t pinring_spsc_free(const struct pinring_spsc_producer *p)
+{
+	uint64_t used = p->write -
+			__atomic_load_n(&p->shared->head, __ATOMIC_RELAXED);
+
+	return used <= p->mask + 1 ? p->mask + 1 - used : 0;
+}
+
+/* Messages that can be peeked at now; 0 also if the peer's index is impossible. */
+static inline uint64_t pinring_spsc_count(const struct pinring_spsc_consumer *c)
+{
+	uint64_t n = __atomic_load_n(&c->shared->tail, __ATOMIC_RELAXED) -
+		     c->read;
+
+	return n <= c->mask + 1 ? n : 0;
+}
+
 /* ----------------------------------------------------------------- waiting */
 static inline bool pinring_spsc_is_ready(const void *consumer)
 {
@@ -415,11 +445,6 @@ static inline int pinring_spsc_pop_wait(struct pinring_spsc_consumer *c,
 	return rc < 0 ? rc : pinring_spsc_pop(c, item);
 }
 
-static inline uint64_t
-pinring_spsc_capacity(const struct pinring_spsc_producer *p)
-{
-	return p->mask + 1;
-}
 
 #ifdef __cplusplus
 }
