@@ -7,6 +7,8 @@
  */
 #include <kselftest_harness.h>
 
+#include <pthread.h>
+
 #include "broadcast.h"
 
 #define CAPACITY 64u
@@ -581,6 +583,41 @@ TEST_F(broadcast, closing_with_slots_held_aborts_them)
 	EXPECT_EQ(0, pinring_broadcast_close(&self->p));
 	EXPECT_EQ(1, pop(&self->a));
 	EXPECT_EQ(ENDED, pop(&self->a));
+}
+
+static void *send_and_close(void *arg)
+{
+	struct pinring_broadcast_producer *p = arg;
+
+	for (uint64_t i = 0; i < 3; i++)
+		if (push(p, i))
+			return p;
+	return pinring_broadcast_close(p) ? p : NULL;
+}
+
+/* Whatever the timing: what was sent before closing is seen before -EPIPE. */
+TEST_F(broadcast, nothing_sent_before_closing_is_lost)
+{
+	if (self->many)
+		return; /* their end is for good */
+	for (int round = 0; round < (SANITIZED ? 300 : 2000); round++) {
+		uint64_t name, next = 0;
+		pthread_t thread;
+		void *failed;
+
+		ASSERT_EQ(0, pthread_create(&thread, NULL, send_and_close,
+					    &self->p));
+		while ((name = pop(&self->a)) != ENDED)
+			if (name != NOTHING) {
+				ASSERT_EQ(next++, name);
+			}
+		ASSERT_EQ(0, pthread_join(thread, &failed));
+		ASSERT_EQ(NULL, failed);
+		ASSERT_EQ(3, next);
+		while (pop(&self->b) != ENDED)
+			;
+		self->header->closed = 0;
+	}
 }
 
 TEST_F(broadcast, of_many_the_end_waits_for_what_others_hold)

@@ -205,6 +205,29 @@ TEST_F(death, slots_of_a_dead_producer_become_void)
 	}
 }
 
+TEST_F(death, what_the_living_hold_is_left_alone)
+{
+	void *slots;
+
+	if (!self->many)
+		return; /* the one that there is, is dead */
+	open_producer(_metadata, self->r, &self->p);
+	ASSERT_EQ(2, pinring_broadcast_reserve(&self->p, 2, &slots));
+	die_with(_metadata, self->r, 2);
+	EXPECT_EQ(1, pinring_broadcast_repair(&self->c.side));
+	EXPECT_EQ(2, self->header->voided);
+	EXPECT_EQ(NOTHING, pop(&self->c));
+	for (uint64_t i = 0; i < 2; i++)
+		write_item(&self->p.side,
+			   pinring_broadcast_slot(&self->p.side, slots, i), i);
+	pinring_broadcast_commit(&self->p, 2);
+	ASSERT_EQ(0, push(&self->p, 2));
+	for (uint64_t i = 0; i < 3; i++) {
+		EXPECT_EQ(i, pop(&self->c));
+	}
+	EXPECT_EQ(NOTHING, pop(&self->c));
+}
+
 TEST_F(death, a_consumer_that_looks_for_long_finds_the_dead_producer)
 {
 	int looks;

@@ -248,6 +248,29 @@ TEST_F(lapping, one_that_is_lapped_again_and_again_gets_something)
 	EXPECT_EQ(oldest(self->header, self->sent), pop(&self->c));
 }
 
+/* What it had reserved it may have written to: slots of a lap ago. */
+TEST_F(lapping, what_a_producer_left_unfinished_is_not_delivered)
+{
+	struct pinring_broadcast_producer *p = &self->p;
+	void *slots;
+
+	if (self->many)
+		return; /* their slots say so */
+	SEND(CAPACITY);
+	ASSERT_EQ(20, pinring_broadcast_reserve(p, 20, &slots));
+	for (uint64_t i = 0; i < 20; i++)
+		write_item(&p->side, pinring_broadcast_slot(&p->side, slots, i),
+			   ~0ull << 32);
+	p->held = 0; /* it dies instead */
+	pinring_broadcast_producer_close(p);
+	ASSERT_EQ(0, pinring_broadcast_producer_open(self->r, "ring", p));
+	SEND(1);
+	for (uint64_t i = 20; i <= CAPACITY; i++) {
+		ASSERT_EQ(i, pop(&self->c));
+	}
+	EXPECT_EQ(20, pinring_broadcast_missed(&self->c));
+}
+
 /* ----------------------------------------------- many: a producer a lap late */
 TEST_F(lapping, nobody_waits_for_a_producer_that_stopped)
 {

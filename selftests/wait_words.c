@@ -127,6 +127,65 @@ TEST_F(words, repairing_an_mpmc_ring_wakes)
 	       (int)pinring_mpmc_repair(&self->mp.side));
 }
 
+TEST_F(words, every_change_of_a_broadcast_ring_wakes)
+{
+	static const char *const names[] = { "0", "1", "2", "3" };
+
+	for (uint32_t flags = 0; flags < 4; flags++) {
+		const bool gated = !(flags & PINRING_BROADCAST_LAPPING);
+		struct pinring_broadcast_consumer c, other;
+		struct pinring_broadcast_producer p;
+		struct pinring_sleepers *s;
+		uint64_t item[2] = { 0 };
+
+		ASSERT_EQ(0, pinring_broadcast_create(self->r, names[flags], 4, 8,
+						      flags, 4));
+		ASSERT_EQ(0, pinring_broadcast_producer_open(
+				     self->r, names[flags], &p));
+		ASSERT_EQ(0, pinring_broadcast_consumer_open(
+				     self->r, names[flags],
+				     PINRING_BROADCAST_AT_TAIL, &c));
+		ASSERT_EQ(0, pinring_broadcast_consumer_open(
+				     self->r, names[flags],
+				     PINRING_BROADCAST_AT_TAIL, &other));
+		s = &p.side.shared->sleepers;
+		WAKES(s, READY, pinring_broadcast_push_u64(&p, 1));
+		WAKES(s, READY, pinring_broadcast_push_batch(&p, item, 2) - 2);
+		/* Whether it gave back: so small a ring is not lazy. */
+		WAKES_IF(s, 0, gated, pinring_broadcast_pop_u64(&c, item));
+		WAKES_IF(s, 0, gated, pinring_broadcast_pop_batch(&c, item, 2) - 2);
+		WAKES(s, NOBODY, pinring_broadcast_pop_u64(&c, item) + EAGAIN);
+		WAKES(s, ROOM, (pinring_broadcast_consumer_close(&other), 0));
+		WAKES(s, BOTH, pinring_broadcast_close(&p));
+		pinring_broadcast_consumer_close(&c);
+		pinring_broadcast_producer_close(&p);
+	}
+}
+
+TEST_F(words, repairing_a_broadcast_ring_wakes)
+{
+	struct pinring_broadcast_consumer c;
+	int status;
+	pid_t pid;
+
+	ASSERT_EQ(0, pinring_broadcast_create(self->r, "cast", 4, 8, 0, 4));
+	pid = fork();
+	ASSERT_LE(0, pid);
+	if (!pid) {
+		pinring_broadcast_consumer_open(self->r, "cast",
+						PINRING_BROADCAST_AT_TAIL, &c);
+		raise(SIGKILL);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	ASSERT_EQ(0, pinring_broadcast_consumer_open(
+			     self->r, "cast", PINRING_BROADCAST_AT_TAIL, &c));
+	WAKES(&c.side.shared->sleepers, BOTH,
+	      (int)pinring_broadcast_repair(&c.side) - 1);
+	WAKES(&c.side.shared->sleepers, NOBODY,
+	      (int)pinring_broadcast_repair(&c.side));
+	pinring_broadcast_consumer_close(&c);
+}
+
 /* ------------------------------------------------------------- and wakes for good */
 #define SLEEPERS 3
 
