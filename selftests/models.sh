@@ -70,4 +70,25 @@ for bug in NO_BARRIER ONE_LOOK NO_NOTE LOOK_FIRST DEAD_TRUSTED; do
 	finds $bug lanes.pml
 done
 
+check "broadcast: two consumers come and go" explore broadcast_join.pml
+for bug in NO_LOOK SHOW_LATE BEGIN_EARLY LIMIT_KEPT GIVE_EARLY; do
+	finds $bug broadcast_join.pml
+done
+
+check "broadcast: two producers lap each other on one slot, one death" \
+	explore broadcast_jam.pml -DTICKETS=3
+check "broadcast: two producers lap each other on two slots, one death" \
+	explore broadcast_jam.pml -DSLOTS=2 -DTICKETS=4
+if [ "$MODELS" = all ]; then
+	check "broadcast: two producers on one slot, two more laps" \
+		explore broadcast_jam.pml
+	check "broadcast: two producers on two slots, two deaths" \
+		explore broadcast_jam.pml -DSLOTS=2 -DDEATHS=2
+	check "broadcast: three producers on one slot" \
+		explore broadcast_jam.pml -DPRODUCERS=3 -DSENDS=1 -DTICKETS=4
+fi
+for bug in NO_CHECK BY_STORE LATE_FREE JAM_UNNAMED JAM_LEFT PASS_ONE; do
+	finds $bug broadcast_jam.pml
+done
+
 finish
