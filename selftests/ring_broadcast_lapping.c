@@ -106,6 +106,9 @@ TEST_F(lapping, one_that_was_lapped_is_told_and_gets_the_oldest)
 	}
 }
 
+/* Three times what the limit moves by: all may be gone, and no more. */
+#define PEEKED 24
+
 TEST_F(lapping, what_is_overwritten_while_it_is_read_is_not_delivered)
 {
 	for (uint64_t late = 0; late < 2 * CAPACITY; late++) {
@@ -117,26 +120,26 @@ TEST_F(lapping, what_is_overwritten_while_it_is_read_is_not_delivered)
 		SEND(CAPACITY - self->sent % CAPACITY);
 		while (pop(&self->c) != NOTHING)
 			;
-		SEND(20);
-		n = pinring_broadcast_peek(&self->c, 20, &slots);
-		ASSERT_EQ(20, n);
+		SEND(PEEKED);
+		n = pinring_broadcast_peek(&self->c, PEEKED, &slots);
+		ASSERT_EQ(PEEKED, n);
 		missed = self->c.missed;
 		SEND(late);
-		gone = oldest(self->header, self->sent) - (self->sent - late - 20);
+		gone = oldest(self->header, self->sent) - (self->sent - late - PEEKED);
 		if ((int64_t)gone < 0)
 			gone = 0;
 		if (gone >= (uint64_t)n) {
 			ASSERT_EQ(-ESTALE,
 				  pinring_broadcast_release(&self->c, (uint64_t)n));
 			ASSERT_EQ(missed + gone, self->c.missed);
-			ASSERT_EQ(self->sent - late - 20 + gone, pop(&self->c));
+			ASSERT_EQ(self->sent - late - PEEKED + gone, pop(&self->c));
 		} else {
 			ASSERT_EQ(n - (int64_t)gone,
 				  pinring_broadcast_release(&self->c, (uint64_t)n));
 			ASSERT_EQ(missed + gone, self->c.missed);
 			/* The last ones, and these are still there. */
 			for (uint64_t i = gone; i < (uint64_t)n; i++) {
-				ASSERT_EQ(self->sent - late - 20 + i,
+				ASSERT_EQ(self->sent - late - PEEKED + i,
 					  read_item(&self->c.side,
 						    pinring_broadcast_slot(
 							    &self->c.side, slots,
