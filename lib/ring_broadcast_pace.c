@@ -137,6 +137,12 @@ int64_t pinring_broadcast_make_room(struct pinring_broadcast_producer *p,
 {
 	if (pinring_broadcast_many(&p->side))
 		return pinring_broadcast_claim(p, want);
+	/*
+	 * Of a batch that needs another look, what is filled: consumers that come
+	 * begin at the tail, and the limit never is more than the ring beyond it.
+	 */
+	if (__atomic_load_n(&p->side.shared->tail, __ATOMIC_RELAXED) != p->write)
+		pinring_broadcast_advance(p, 0);
 	if (__atomic_load_n(&p->side.shared->closed, __ATOMIC_RELAXED))
 		return -EPIPE;
 	if (pinring_broadcast_laps(&p->side)) {

@@ -422,8 +422,8 @@ pinring_broadcast_push_u64(struct pinring_broadcast_producer *p, uint64_t item)
 }
 
 /*
- * Up to n items, of one producer published once. Returns how many went, or what
- * reserve returned.
+ * Up to n items, of one producer published once for each look at what holds it
+ * back. Returns how many went, or what reserve returned.
  */
 static inline int64_t
 pinring_broadcast_push_batch(struct pinring_broadcast_producer *p,
