@@ -388,7 +388,7 @@ int64_t pinring_broadcast_settle_many(struct pinring_broadcast_consumer *c,
 		if (load_word(s, c->read + n - 1 - whole) !=
 		    turn(s, c->read + n - 1 - whole, PINRING_BROADCAST_FULL))
 			break;
-	if (n && !whole)
+	if (!whole)
 		return pinring_broadcast_lose(c, n);
 	c->missed += n - whole;
 	c->read += n;

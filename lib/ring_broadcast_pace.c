@@ -250,17 +250,17 @@ int64_t pinring_broadcast_settle(struct pinring_broadcast_consumer *c,
 {
 	uint64_t oldest, gone;
 
+	if (!n)
+		return 0;
 	if (pinring_broadcast_many(&c->side))
 		return pinring_broadcast_settle_many(c, n);
 	oldest = __atomic_load_n(&c->side.shared->limit, __ATOMIC_RELAXED) -
 		 (c->side.mask + 1);
 	gone = (int64_t)(oldest - c->read) > 0 ? oldest - c->read : 0;
-	if (n && gone >= n)
+	if (gone >= n)
 		return pinring_broadcast_lose(c, n);
-	if (n) {
-		c->missed += gone;
-		c->margin = 0;
-	}
+	c->missed += gone;
+	c->margin = 0;
 	c->read += n;
 	return (int64_t)(n - gone);
 }

@@ -153,6 +153,19 @@ TEST_F(lapping, what_is_overwritten_while_it_is_read_is_not_delivered)
 	}
 }
 
+TEST_F(lapping, of_none_none_is_missed)
+{
+	void *slots;
+
+	SEND(5);
+	ASSERT_LT(0, pinring_broadcast_peek(&self->c, 5, &slots));
+	SEND(2 * CAPACITY);
+	EXPECT_EQ(0, pinring_broadcast_release(&self->c, 0));
+	EXPECT_EQ(0, pinring_broadcast_missed(&self->c));
+	EXPECT_EQ(-ESTALE, pinring_broadcast_release(&self->c, 5));
+	EXPECT_LE(5, pinring_broadcast_missed(&self->c));
+}
+
 /* Nobody is told of a message twice, in any order of verbs. */
 TEST_F(lapping, all_are_received_or_missed)
 {
