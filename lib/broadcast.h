@@ -45,10 +45,11 @@ bool pinring_broadcast_rescan(struct pinring_broadcast_producer *p,
 			      uint64_t here);
 
 /*
- * The producer was refused: whether to look again, because somebody who was in
- * the way is dead.
+ * The producer was refused ticket `here`: whether to look again, because somebody
+ * who was in the way is dead.
  */
-bool pinring_broadcast_refuse(struct pinring_broadcast_producer *p);
+bool pinring_broadcast_refuse(struct pinring_broadcast_producer *p,
+			      uint64_t here);
 
 /* The consumer was lapped: to the oldest message that is intact. 0, -errno. */
 int pinring_broadcast_fall_back(struct pinring_broadcast_consumer *c);
@@ -79,6 +80,10 @@ int pinring_broadcast_end(struct pinring_broadcast_producer *p);
 
 /* Whether a producer may use a slot with that word, a lap later. */
 bool pinring_broadcast_is_free(__u64 word);
+
+/* Whether there is such a slot within as many as a producer tries. */
+bool pinring_broadcast_any_free(const struct pinring_broadcast_side *s,
+				uint64_t ticket);
 
 /* What the dead owner of that party holds becomes void; false: it has changed. */
 bool pinring_broadcast_void(const struct pinring_broadcast_side *s, uint32_t i,

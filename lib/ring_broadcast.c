@@ -310,11 +310,14 @@ int pinring_broadcast_close(struct pinring_broadcast_producer *p)
 	int rc = 0;
 
 	pinring_broadcast_abort(p);
-	if (pinring_broadcast_many(&p->side))
+	if (pinring_broadcast_many(&p->side)) {
 		rc = pinring_broadcast_end(p);
-	else
+		if (rc == -EAGAIN && pinring_broadcast_repair(&p->side) > 0)
+			rc = pinring_broadcast_end(p);
+	} else {
 		/* release: after every commit before it */
 		__atomic_store_n(&h->closed, 1, __ATOMIC_RELEASE);
+	}
 	/* So that the next reserve looks, and finds it closed. */
 	p->limit = p->write;
 	pinring_wake(&h->sleepers.ready);
@@ -343,9 +346,11 @@ static bool is_roomy(const void *producer)
 
 	if (next_ticket(&p->side, p->next, &ticket, &word))
 		return true;
+	if (pinring_broadcast_laps(&p->side))
+		return !pinring_broadcast_many(&p->side) ||
+		       pinring_broadcast_any_free(&p->side, ticket);
 	return pinring_broadcast_is_free(word) &&
-	       (pinring_broadcast_laps(&p->side) ||
-		pinring_broadcast_behind(&p->side, ticket) < p->side.depth);
+	       pinring_broadcast_behind(&p->side, ticket) < p->side.depth;
 }
 
 static bool is_ready(const void *consumer)

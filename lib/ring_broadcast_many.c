@@ -122,8 +122,11 @@ static void jam(const struct pinring_broadcast_side *s, uint64_t ticket,
 {
 	if (change(s, ticket, word,
 		   turn(s, ticket, PINRING_BROADCAST_JAMMED) |
-			   (word & PINRING_BROADCAST_PARTY)))
+			   (word & PINRING_BROADCAST_PARTY))) {
 		count_void(s, 1);
+		/* Who waits for the late one is lapped: others hold messages. */
+		pinring_wake(&s->shared->sleepers.ready);
+	}
 }
 
 /*
@@ -220,7 +223,7 @@ int64_t pinring_broadcast_claim(struct pinring_broadcast_producer *p,
 		rc = claim_first(p, &ticket);
 		if (rc != -EPROTO)
 			p->next = ticket;
-	} while (rc == -EAGAIN && pinring_broadcast_refuse(p));
+	} while (rc == -EAGAIN && pinring_broadcast_refuse(p, ticket));
 	if (rc < 0)
 		return rc;
 	p->refusals = 0;
@@ -232,6 +235,17 @@ int64_t pinring_broadcast_claim(struct pinring_broadcast_producer *p,
 		__atomic_store_n(&p->side.shared->tail, p->next,
 				 __ATOMIC_RELAXED);
 	return (int64_t)n;
+}
+
+bool pinring_broadcast_any_free(const struct pinring_broadcast_side *s,
+				uint64_t ticket)
+{
+	uint64_t i;
+
+	for (i = 0; i <= s->mask && i < PINRING_BROADCAST_TRIES; i++)
+		if (pinring_broadcast_is_free(load_word(s, ticket + i)))
+			return true;
+	return false;
 }
 
 static void publish_slot(const struct pinring_broadcast_producer *p,
@@ -274,6 +288,8 @@ void pinring_broadcast_publish(struct pinring_broadcast_producer *p, uint64_t n)
 	count_void(&p->side, p->held - n);
 	/* For void slots, too: consumers that waited go on behind them. */
 	pinring_wake(&p->side.shared->sleepers.ready);
+	/* A producer that came round to these slots waits for us, not for readers. */
+	pinring_wake(&p->side.shared->sleepers.room);
 }
 
 /*
@@ -372,9 +388,10 @@ int pinring_broadcast_look_many(struct pinring_broadcast_consumer *c,
 bool pinring_broadcast_is_over(const struct pinring_broadcast_consumer *c)
 {
 	__u64 word = load_word(&c->side, c->read);
+	const int64_t ahead = laps(&c->side, word, c->read);
 
-	return laps(&c->side, word, c->read) >= 0 &&
-	       state_of(word) != PINRING_BROADCAST_BUSY;
+	/* Lapped, who holds the slot now is nobody to wait for. */
+	return ahead ? ahead != -1 : state_of(word) != PINRING_BROADCAST_BUSY;
 }
 
 int64_t pinring_broadcast_settle_many(struct pinring_broadcast_consumer *c,

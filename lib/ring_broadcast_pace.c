@@ -98,11 +98,13 @@ bool pinring_broadcast_rescan(struct pinring_broadcast_producer *p,
 	return false;
 }
 
-bool pinring_broadcast_refuse(struct pinring_broadcast_producer *p)
+bool pinring_broadcast_refuse(struct pinring_broadcast_producer *p,
+			      uint64_t here)
 {
 	if (!pinring_broadcast_is_due(&p->refusals))
 		return false;
-	if (p->gate)
+	/* Of many, it may also be a slot that another producer holds. */
+	if (p->gate && (int64_t)(p->bound - here) <= 0)
 		return pinring_broadcast_repair_party(
 			&p->side, (uint32_t)(p->gate - p->side.parties));
 	return pinring_broadcast_repair(&p->side) > 0;
@@ -156,7 +158,7 @@ int64_t pinring_broadcast_make_room(struct pinring_broadcast_producer *p,
 			p->refusals = 0;
 			return (int64_t)(p->limit - p->write);
 		}
-	} while (pinring_broadcast_refuse(p));
+	} while (pinring_broadcast_refuse(p, p->write));
 	return -EAGAIN;
 }
 

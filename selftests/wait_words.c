@@ -133,6 +133,8 @@ TEST_F(words, every_change_of_a_broadcast_ring_wakes)
 
 	for (uint32_t flags = 0; flags < 4; flags++) {
 		const bool gated = !(flags & PINRING_BROADCAST_LAPPING);
+		/* A producer may wait for another one's slot. */
+		const bool many = flags & PINRING_BROADCAST_MANY;
 		struct pinring_broadcast_consumer c, other;
 		struct pinring_broadcast_producer p;
 		struct pinring_sleepers *s;
@@ -149,8 +151,9 @@ TEST_F(words, every_change_of_a_broadcast_ring_wakes)
 				     self->r, names[flags],
 				     PINRING_BROADCAST_AT_TAIL, &other));
 		s = &p.side.shared->sleepers;
-		WAKES(s, READY, pinring_broadcast_push_u64(&p, 1));
-		WAKES(s, READY, pinring_broadcast_push_batch(&p, item, 2) - 2);
+		WAKES_IF(s, 1, many, pinring_broadcast_push_u64(&p, 1));
+		WAKES_IF(s, 1, many,
+			 pinring_broadcast_push_batch(&p, item, 2) - 2);
 		/* Whether it gave back: so small a ring is not lazy. */
 		WAKES_IF(s, 0, gated, pinring_broadcast_pop_u64(&c, item));
 		WAKES_IF(s, 0, gated, pinring_broadcast_pop_batch(&c, item, 2) - 2);
@@ -160,6 +163,28 @@ TEST_F(words, every_change_of_a_broadcast_ring_wakes)
 		pinring_broadcast_consumer_close(&c);
 		pinring_broadcast_producer_close(&p);
 	}
+}
+
+/* Of many, one that is late is in the way of producers, and of consumers. */
+TEST_F(words, a_late_producer_of_a_broadcast_ring_wakes)
+{
+	const uint32_t lapping = PINRING_BROADCAST_MANY | PINRING_BROADCAST_LAPPING;
+	struct pinring_broadcast_producer p, late;
+	struct pinring_sleepers *s;
+	void *slots;
+
+	ASSERT_EQ(0, pinring_broadcast_create(self->r, "cast", 2, 8, lapping, 4));
+	ASSERT_EQ(0, pinring_broadcast_producer_open(self->r, "cast", &p));
+	ASSERT_EQ(0, pinring_broadcast_producer_open(self->r, "cast", &late));
+	s = &p.side.shared->sleepers;
+	WAKES(s, NOBODY, pinring_broadcast_reserve(&late, 1, &slots) - 1);
+	ASSERT_EQ(0, pinring_broadcast_push_u64(&p, 1));
+	/* Whoever waits for the late one learns that it was lapped. */
+	WAKES(s, READY, pinring_broadcast_reserve(&p, 1, &slots) - 1);
+	WAKES(s, BOTH, (pinring_broadcast_commit(&late, 1), 0));
+	WAKES(s, BOTH, (pinring_broadcast_abort(&p), 0));
+	pinring_broadcast_producer_close(&p);
+	pinring_broadcast_producer_close(&late);
 }
 
 TEST_F(words, repairing_a_broadcast_ring_wakes)

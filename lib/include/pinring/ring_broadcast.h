@@ -133,7 +133,8 @@ PINRING_API int pinring_broadcast_create(struct pinring_region *region,
 /*
  * Fill in a handle, in the process that will use it; it holds the region's mapping
  * until closed. -EUSERS: all parties are taken, by living processes; -EBUSY: the
- * ring is for one producer, and has it; else as pinring_spsc_producer_open.
+ * ring is for one producer, and has it; -EAGAIN: it is being created, or, of a
+ * consumer, many producers are faster: try again; else as pinring_spsc_producer_open.
  */
 PINRING_API int
 pinring_broadcast_producer_open(struct pinring_region *region, const char *name,
@@ -155,8 +156,8 @@ pinring_broadcast_consumer_close(struct pinring_broadcast_consumer *consumer);
 /*
  * No more will be reserved, by any producer: they get -EPIPE. Each consumer drains
  * what is there for it, then gets -EPIPE. What this handle holds is aborted.
- * Returns 0; -EAGAIN: of many, gated, without consumers: a producer is a whole lap
- * late; -EPROTO.
+ * Returns 0; -EAGAIN: of many: all are faster, or, gated, one that lives is a whole
+ * lap late; try again; -EPROTO.
  */
 PINRING_API int
 pinring_broadcast_close(struct pinring_broadcast_producer *producer);
