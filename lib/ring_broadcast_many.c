@@ -91,10 +91,20 @@ static int step(const struct pinring_broadcast_side *s, uint64_t *ticket,
 
 static uint64_t start_of(const struct pinring_broadcast_side *s, uint64_t from)
 {
-	uint64_t hint = __atomic_load_n(&s->shared->tail, __ATOMIC_RELAXED);
+	/* acquire: pairs with the release in hint_at() */
+	uint64_t hint = __atomic_load_n(&s->shared->tail, __ATOMIC_ACQUIRE);
 
 	/* A hint may lag: whoever stored it last may have done so late. */
 	return (int64_t)(from - hint) > 0 ? from : hint;
+}
+
+/*
+ * Several store it; any ticket before which all are taken will do. Release: whoever
+ * begins there, and a consumer that comes after that one has, sees them taken.
+ */
+static void hint_at(const struct pinring_broadcast_side *s, uint64_t ticket)
+{
+	__atomic_store_n(&s->shared->tail, ticket, __ATOMIC_RELEASE);
 }
 
 int pinring_broadcast_walk(const struct pinring_broadcast_side *s, uint64_t from,
@@ -109,6 +119,8 @@ int pinring_broadcast_walk(const struct pinring_broadcast_side *s, uint64_t from
 		if (rc)
 			return rc < 0 ? rc : 0;
 	}
+	/* So that who tries again gets further, though nobody sends. */
+	hint_at(s, *ticket);
 	return -EAGAIN;
 }
 
@@ -230,10 +242,8 @@ int64_t pinring_broadcast_claim(struct pinring_broadcast_producer *p,
 	n = claim_more(p, ticket, want);
 	p->next = ticket + n;
 	p->write = p->limit = ticket;
-	/* Several store it; any ticket before which all are taken will do. */
 	if ((ticket ^ p->next) & ~3ull)
-		__atomic_store_n(&p->side.shared->tail, p->next,
-				 __ATOMIC_RELAXED);
+		hint_at(&p->side, p->next);
 	return (int64_t)n;
 }
 
@@ -312,6 +322,7 @@ int pinring_broadcast_end(struct pinring_broadcast_producer *p)
 		if (rc)
 			return rc == 1 || rc == -EPIPE ? 0 : rc;
 	}
+	p->next = ticket;
 	return -EAGAIN;
 }
 

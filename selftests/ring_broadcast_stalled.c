@@ -30,6 +30,8 @@ FIXTURE_VARIANT(stalled)
 
 FIXTURE_VARIANT_ADD(stalled, gated) { MANY, CAPACITY };
 FIXTURE_VARIANT_ADD(stalled, lapping) { LAPPING | MANY, CAPACITY };
+FIXTURE_VARIANT_ADD(stalled, gated_large) { MANY, 1 << 16 };
+FIXTURE_VARIANT_ADD(stalled, lapping_large) { LAPPING | MANY, 1 << 16 };
 
 FIXTURE_SETUP(stalled)
 {
@@ -101,7 +103,7 @@ static bool is_over(struct pinring_wait w)
 /* The slot it is at is being written, a lap later: others hold messages. */
 TEST_F(stalled, one_that_was_lapped_does_not_wait_for_who_writes_there)
 {
-	if (variant->flags == MANY)
+	if (variant->flags == MANY || variant->capacity != CAPACITY)
 		return; /* nobody is lapped */
 	come(_metadata, self);
 	for (uint64_t i = 0; i < CAPACITY; i++) {
@@ -124,7 +126,7 @@ TEST_F(stalled, room_is_where_the_first_of_many_late_ones_is_done)
 {
 	struct pinring_broadcast_producer third;
 
-	if (variant->flags == MANY)
+	if (variant->flags == MANY || variant->capacity != CAPACITY)
 		return; /* there the order of slots holds */
 	ASSERT_EQ(0, pinring_broadcast_producer_open(self->r, "ring", &third));
 	hold(_metadata, &self->p, CAPACITY / 2);
@@ -142,7 +144,7 @@ TEST_F(stalled, room_is_where_the_first_of_many_late_ones_is_done)
 
 TEST_F(stalled, a_late_one_that_is_done_makes_room)
 {
-	if (variant->flags != MANY)
+	if (variant->flags != MANY || variant->capacity != CAPACITY)
 		return; /* nobody waits for it */
 	hold(_metadata, &self->q, 1);
 	/* Nobody listens: nothing else is in the way. */
@@ -164,7 +166,7 @@ TEST_F(stalled, a_producer_finds_the_dead_one_behind_a_consumer_that_lives)
 {
 	int refused;
 
-	if (variant->flags != MANY)
+	if (variant->flags != MANY || variant->capacity != CAPACITY)
 		return; /* nobody waits for it */
 	die_holding_one(_metadata, self->r);
 	ASSERT_EQ(0, push(&self->p, 1));
@@ -185,7 +187,7 @@ TEST_F(stalled, a_producer_finds_the_dead_one_behind_a_consumer_that_lives)
 
 TEST_F(stalled, closing_does_not_wait_for_the_dead)
 {
-	if (variant->flags != MANY)
+	if (variant->flags != MANY || variant->capacity != CAPACITY)
 		return; /* it goes on anyway */
 	die_holding_one(_metadata, self->r);
 	for (uint64_t i = 1; i < CAPACITY; i++) {
@@ -193,6 +195,41 @@ TEST_F(stalled, closing_does_not_wait_for_the_dead)
 	}
 	EXPECT_EQ(0, pinring_broadcast_close(&self->p));
 	EXPECT_EQ(-EPIPE, push(&self->q, 1));
+}
+
+/* -------------------------------------------------------------------- the hint */
+/* Who stores it late puts it far back; nobody sends any more. */
+TEST_F(stalled, a_hint_that_lags_keeps_nobody_out)
+{
+	struct pinring_broadcast_producer late;
+	struct pinring_broadcast_consumer c;
+	int tries, rc = -EAGAIN;
+
+	if (variant->capacity < 4 * PINRING_BROADCAST_TRIES)
+		return; /* a walk is short */
+	for (uint64_t i = 0; i < variant->capacity - 10; i++) {
+		ASSERT_EQ(0, push(&self->p, i));
+	}
+	self->header->tail = 0;
+	for (tries = 0; tries < 10 && rc == -EAGAIN; tries++)
+		rc = pinring_broadcast_consumer_open(
+			self->r, "ring", PINRING_BROADCAST_AT_TAIL, &c);
+	ASSERT_EQ(0, rc);
+	EXPECT_EQ(NOTHING, pop(&c));
+	ASSERT_EQ(0, push(&self->p, 5));
+	EXPECT_EQ(5, pop(&c));
+	pinring_broadcast_consumer_close(&c);
+	/* q has not sent anything: all it knows is the hint. */
+	self->header->tail = 0;
+	for (rc = -EAGAIN, tries = 0; tries < 10 && rc == -EAGAIN; tries++)
+		rc = pinring_broadcast_close(&self->q);
+	EXPECT_EQ(0, rc);
+	self->header->tail = 0;
+	ASSERT_EQ(0, pinring_broadcast_producer_open(self->r, "ring", &late));
+	for (rc = -EAGAIN, tries = 0; tries < 10 && rc == -EAGAIN; tries++)
+		rc = push(&late, 6);
+	EXPECT_EQ(-EPIPE, rc);
+	pinring_broadcast_producer_close(&late);
 }
 
 TEST_HARNESS_MAIN

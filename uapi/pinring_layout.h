@@ -572,8 +572,8 @@ struct pinring_broadcast_header {
 	__u64 reserved[8];
 	__u64 seal;
 	/*
-	 * Tickets published, by the one producer. Of many a hint, stored by any:
-	 * a ticket such that all before it are taken.
+	 * Tickets published, by the one producer. Of many a hint, stored by any
+	 * side: a ticket such that all before it are taken.
 	 */
 	__u64 tail;
 	__u64 closed; /* 1: no more will come; of many, the word END says so */
