@@ -3,7 +3,6 @@
 #define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
-#include <time.h>
 
 #include "crew.h"
 
@@ -47,7 +46,7 @@ struct crew {
 	struct thread thread[CROWD_MOST];
 };
 
-static void await_round(struct crowd *crowd, unsigned int round)
+void crew_await(struct crowd *crowd, unsigned int round)
 {
 	unsigned int polls = 0;
 
@@ -56,9 +55,8 @@ static void await_round(struct crowd *crowd, unsigned int round)
 		crowd_wait(&polls);
 }
 
-/* Releases all once so many wait; the time when it did. */
-static uint64_t start_round(struct crowd *crowd, unsigned int round,
-			    unsigned int waiting)
+uint64_t crew_release(struct crowd *crowd, unsigned int round,
+		      unsigned int waiting)
 {
 	unsigned int polls = 0;
 	uint64_t begin;
@@ -82,14 +80,6 @@ static void leave(const struct crew_queue *q, void *handle)
 		q->kind->leave(handle);
 }
 
-static uint64_t thread_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
-	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
-}
-
 static void *thread_main(void *arg)
 {
 	struct thread *t = arg;
@@ -99,12 +89,12 @@ static void *thread_main(void *arg)
 	unsigned int round;
 
 	for (round = 1; round <= crew->rounds; round++) {
-		await_round(&crew->crowd, round);
-		ran = ran ? ran : thread_ns();
+		crew_await(&crew->crowd, round);
+		ran = ran ? ran : bench_thread_ns();
 		t->loop(handle, &t->member);
 	}
 	t->end = bench_now_ns();
-	t->ran = thread_ns() - ran;
+	t->ran = bench_thread_ns() - ran;
 	leave(crew->queue, handle);
 	return NULL;
 }
@@ -119,7 +109,7 @@ static void *burst_main(void *arg)
 	unsigned int round;
 
 	for (round = 1; round <= crew->rounds; round++) {
-		uint64_t begin = start_round(&crew->crowd, round, producers);
+		uint64_t begin = crew_release(&crew->crowd, round, producers);
 
 		t->loop(handle, &t->member);
 		crew->burst[round - 1] = (double)(bench_now_ns() - begin) / 1e3;
@@ -268,7 +258,7 @@ static double run_flow(struct crew *crew, bool quick, uint64_t *lacked)
 	uint64_t begin, end = 0, got = 0;
 	unsigned int i;
 
-	begin = start_round(&crew->crowd, 1, crew->n);
+	begin = crew_release(&crew->crowd, 1, crew->n);
 	bench_nap(quick ? 4000 : 12000);
 	crew_end(crew);
 	for (i = 0; i < crew->n; i++) {

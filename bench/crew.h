@@ -36,6 +36,12 @@ struct crew_queue {
 	void *queue;
 };
 
+/* Each thread or process of a run waits for its start; *crowd is shared. */
+void crew_await(struct crowd *crowd, unsigned int round);
+/* Releases all once so many wait; the time when it did. */
+uint64_t crew_release(struct crowd *crowd, unsigned int round,
+		      unsigned int waiting);
+
 bool crew_can(const struct crowd_queue *kind, const struct crew_order *o);
 
 /*

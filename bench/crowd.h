@@ -95,6 +95,10 @@ const struct crowd_queue *crowd_camel(void) __attribute__((weak));
 const struct crowd_queue *crowd_atomic_queue(void) __attribute__((weak));
 const struct crowd_queue *crowd_optimist(void) __attribute__((weak));
 
+/* All of these, ours first; NULL where one is missing (peers.c). */
+unsigned int crowd_kinds(void);
+const struct crowd_queue *crowd_kind(unsigned int i);
+
 #ifdef __cplusplus
 }
 #endif

@@ -17,6 +17,8 @@
 #include <pinring/pinring_layout.h>
 #include <pinring/port.h>
 
+#include "crowd.h" /* crowd_wait */
+
 struct pinring_region;
 
 #define FLOW_CAPACITY 4096u
@@ -31,6 +33,9 @@ enum flow_shape {
 	FLOW_64_SPAN,
 	FLOW_SHAPES,
 };
+
+/* From one queue to two: who finds it full or empty yields after a while. */
+enum flow_fan { FLOW_FAN, FLOW_FAN_BATCH, FLOW_FANS };
 
 struct flow_line {
 	uint64_t word[8];
@@ -47,11 +52,21 @@ struct flow_queue {
 	void *(*open_in)(struct pinring_region *region, const char *name,
 			 bool line);
 	void (*close)(void *queue);
+	/*
+	 * Ours: creates an object, and opens sides of it (enum crowd_side), here
+	 * or in another process.
+	 */
+	void (*create)(struct pinring_region *region, const char *name,
+		       bool line);
+	void *(*join)(struct pinring_region *region, const char *name,
+		      unsigned int sides);
 	void (*produce[FLOW_SHAPES])(void *queue, uint64_t items);
 	bool (*consume[FLOW_SHAPES])(void *queue, uint64_t items);
 	/* Waits for one item of 8 bytes; the round trip is made of these. */
 	void (*send)(void *queue, uint64_t item);
 	uint64_t (*receive)(void *queue);
+	void (*fan_out[FLOW_FANS])(void *a, void *b, uint64_t items);
+	bool (*fan_in[FLOW_FANS])(void *queue, uint64_t items);
 	/* A push and a pop by one thread, over and over; true: all came back. */
 	bool (*alone)(void *queue, uint64_t items);
 };
@@ -73,6 +88,12 @@ const struct flow_queue *flow_boost(void) __attribute__((weak));
 const struct flow_queue *flow_camel(void) __attribute__((weak));
 const struct flow_queue *flow_atomic_queue(void) __attribute__((weak));
 const struct flow_queue *flow_optimist(void) __attribute__((weak));
+
+/* Each peer that is there, from 0; NULL behind the last (peers.c). */
+const struct flow_queue *flow_peer(unsigned int i);
+/* A queue of that kind in the region, named so. */
+void *flow_open(struct pinring_region *region, const struct flow_queue *kind,
+		const char *name, bool line);
 
 #ifdef __cplusplus
 }
@@ -250,5 +271,94 @@ PINRING_FN bool flow_alone(void *queue, uint64_t items, flow_push push,
 	}
 	return !differs;
 }
+
+PINRING_FN void flow_fan_out(void *a, void *b, uint64_t items, flow_push push)
+{
+	unsigned int polls = 0;
+	uint64_t i;
+
+	for (i = 0; i < items; i++) {
+		while (!push(a, i))
+			crowd_wait(&polls);
+		while (!push(b, i))
+			crowd_wait(&polls);
+	}
+}
+
+PINRING_FN bool flow_fan_in(void *queue, uint64_t items, flow_pop pop)
+{
+	uint64_t i, item = 0, differs = 0;
+	unsigned int polls = 0;
+
+	for (i = 0; i < items; i++) {
+		while (!pop(queue, &item))
+			crowd_wait(&polls);
+		differs |= item ^ i;
+	}
+	return !differs;
+}
+
+PINRING_FN void flow_push_all(void *queue, const uint64_t *batch,
+			      flow_push_n push)
+{
+	unsigned int polls = 0;
+	uint64_t k, sent;
+
+	for (k = 0; k < FLOW_BATCH; k += sent) {
+		sent = push(queue, batch + k, FLOW_BATCH - k);
+		if (!sent)
+			crowd_wait(&polls);
+	}
+}
+
+PINRING_FN void flow_fan_out_n(void *a, void *b, uint64_t items,
+			       flow_push_n push)
+{
+	uint64_t batch[FLOW_BATCH], i, k;
+
+	for (i = 0; i < items; i += FLOW_BATCH) {
+		for (k = 0; k < FLOW_BATCH; k++)
+			batch[k] = i + k;
+		flow_push_all(a, batch, push);
+		flow_push_all(b, batch, push);
+	}
+}
+
+PINRING_FN bool flow_fan_in_n(void *queue, uint64_t items, flow_pop_n pop)
+{
+	uint64_t batch[FLOW_BATCH], i = 0, k, got, differs = 0;
+	unsigned int polls = 0;
+
+	while (i < items) {
+		got = pop(queue, batch, FLOW_BATCH);
+		if (!got)
+			crowd_wait(&polls);
+		for (k = 0; k < got; k++)
+			differs |= batch[k] ^ (i + k);
+		i += got;
+	}
+	return !differs;
+}
+
+/* The fans of a queue in C that has push and pop; and of one with batches too. */
+#define FLOW_FAN_LOOPS                                                        \
+	static void fan_out(void *a, void *b, uint64_t items)                 \
+	{                                                                     \
+		flow_fan_out(a, b, items, push);                              \
+	}                                                                     \
+	static bool fan_in(void *queue, uint64_t items)                       \
+	{                                                                     \
+		return flow_fan_in(queue, items, pop);                        \
+	}
+
+#define FLOW_FAN_BATCHES                                                      \
+	static void fan_out_n(void *a, void *b, uint64_t items)               \
+	{                                                                     \
+		flow_fan_out_n(a, b, items, push_n);                          \
+	}                                                                     \
+	static bool fan_in_n(void *queue, uint64_t items)                     \
+	{                                                                     \
+		return flow_fan_in_n(queue, items, pop_n);                    \
+	}
 
 #endif /* PINRING_BENCH_FLOW_H */

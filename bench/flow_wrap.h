@@ -133,6 +133,28 @@ template <typename P> class flow_wrap
 					   pop_n<lines, flow_line>);
 	}
 
+	static void fan_out(void *a, void *b, uint64_t items)
+	{
+		flow_fan_out(words_of(a), words_of(b), items, push);
+	}
+
+	static bool fan_in(void *queue, uint64_t items)
+	{
+		return flow_fan_in(words_of(queue), items, pop);
+	}
+
+	static void fan_out_n(void *a, void *b, uint64_t items)
+	{
+		flow_fan_out_n(words_of(a), words_of(b), items,
+			       push_n<words, uint64_t>);
+	}
+
+	static bool fan_in_n(void *queue, uint64_t items)
+	{
+		return flow_fan_in_n(words_of(queue), items,
+				     pop_n<words, uint64_t>);
+	}
+
 	static void send(void *queue, uint64_t item)
 	{
 		flow_send(words_of(queue), item, push);
@@ -167,7 +189,11 @@ public:
 			q.consume[FLOW_8_BATCH] = consume_8_batch;
 			q.produce[FLOW_64_BATCH] = produce_64_batch;
 			q.consume[FLOW_64_BATCH] = consume_64_batch;
+			q.fan_out[FLOW_FAN_BATCH] = fan_out_n;
+			q.fan_in[FLOW_FAN_BATCH] = fan_in_n;
 		}
+		q.fan_out[FLOW_FAN] = fan_out;
+		q.fan_in[FLOW_FAN] = fan_in;
 		q.send = send;
 		q.receive = receive;
 		q.alone = alone;

@@ -3,10 +3,15 @@
 #define _GNU_SOURCE
 #include <dirent.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #include <pinring/port.h>
 
@@ -73,7 +78,32 @@ void bench_pin(int cpu)
 		bench_die("cannot pin a thread", 0);
 }
 
-static uint64_t waited_by_ended; /* ns, by threads that have ended */
+static uint64_t *waited_by_ended; /* ns, by threads and processes that have */
+
+void *bench_shared(size_t bytes)
+{
+	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+
+	if (memory == MAP_FAILED)
+		bench_die("no shared memory", 0);
+	return memory;
+}
+
+static uint64_t *ended(void)
+{
+	if (!waited_by_ended)
+		waited_by_ended = bench_shared(sizeof(*waited_by_ended));
+	return waited_by_ended;
+}
+
+uint64_t bench_thread_ns(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000u + (uint64_t)t.tv_nsec;
+}
 
 static uint64_t waited_in(const char *schedstat)
 {
@@ -98,7 +128,7 @@ static void *thread_main(void *arg)
 
 	free(arg);
 	start.run(start.arg);
-	__atomic_add_fetch(&waited_by_ended,
+	__atomic_add_fetch(waited_by_ended,
 			   waited_in("/proc/thread-self/schedstat"),
 			   __ATOMIC_RELAXED);
 	return NULL;
@@ -111,6 +141,7 @@ pthread_t bench_thread(int cpu, void *(*run)(void *), void *arg)
 	pthread_t thread;
 	cpu_set_t set;
 
+	ended();
 	if (!start)
 		bench_die("no memory", 0);
 	*start = (struct start){ run, arg };
@@ -121,6 +152,40 @@ pthread_t bench_thread(int cpu, void *(*run)(void *), void *arg)
 		bench_die("cannot start a thread", 0);
 	pthread_attr_destroy(&attr);
 	return thread;
+}
+
+pid_t bench_process(int cpu, void (*run)(void *), void *arg)
+{
+	uint64_t *waited = ended(), before;
+	cpu_set_t set;
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid < 0)
+		bench_die("cannot start a process", 0);
+	if (pid) {
+		/* From here: there, it may have to wait for the core first. */
+		one_cpu(&set, cpu);
+		sched_setaffinity(pid, sizeof(set), &set);
+		return pid;
+	}
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	bench_pin(cpu);
+	before = waited_in("/proc/thread-self/schedstat");
+	run(arg);
+	__atomic_add_fetch(waited,
+			   waited_in("/proc/thread-self/schedstat") - before,
+			   __ATOMIC_RELAXED);
+	_exit(0);
+}
+
+void bench_process_end(pid_t pid)
+{
+	int status = -1;
+
+	if (waitpid(pid, &status, 0) != pid || status)
+		bench_die("a process of the benchmark failed", 0);
 }
 
 /* ------------------------------------------------------------------ series */
@@ -232,7 +297,7 @@ double bench_round_trip(const struct bench_options *o, unsigned int trips,
  */
 static uint64_t waited_ns(void)
 {
-	uint64_t sum = __atomic_load_n(&waited_by_ended, __ATOMIC_RELAXED);
+	uint64_t sum = __atomic_load_n(ended(), __ATOMIC_RELAXED);
 	DIR *dir = opendir("/proc/self/task");
 	struct dirent *entry;
 	char path[300];

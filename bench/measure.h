@@ -13,6 +13,7 @@
 #include <pthread.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "bench.h"
 
@@ -36,6 +37,11 @@ void bench_nap(unsigned int us);
 void bench_pin(int cpu); /* the calling thread */
 /* Starts there: one that moved there would push its creator off first. */
 pthread_t bench_thread(int cpu, void *(*run)(void *), void *arg);
+/* The same in a process of its own, which ends with this one. */
+pid_t bench_process(int cpu, void (*run)(void *), void *arg);
+void bench_process_end(pid_t pid); /* waits for it to return from run */
+void *bench_shared(size_t bytes); /* zeroed memory, shared with those */
+uint64_t bench_thread_ns(void); /* of its core that the calling thread had */
 _Noreturn void bench_die(const char *what, int error);
 
 /*

@@ -49,14 +49,6 @@ static void contest_add(struct contest *c, const struct crowd_queue *kind)
 
 static void contest_open(struct contest *c, const struct bench_options *o)
 {
-	/* Ours first. Where C++ is missing, the symbols are too. */
-	static const struct crowd_queue *(*const kinds[])(void) = {
-		crowd_ours, crowd_lanes, crowd_locked, crowd_deque,
-		crowd_vyukov, crowd_ck, crowd_ck_mpsc, crowd_ck_spmc,
-		crowd_dpdk_mt, crowd_dpdk_mpsc, crowd_dpdk_spmc,
-		crowd_dpdk_hts, crowd_dpdk_rts, crowd_boost, crowd_tbb,
-		crowd_camel, crowd_atomic_queue, crowd_optimist,
-	};
 	struct pinring_region_config rc = pinring_region_defaults(8u << 20);
 	unsigned int i;
 	int error;
@@ -69,9 +61,8 @@ static void contest_open(struct contest *c, const struct bench_options *o)
 		error = pinring_region_create(c->device, &rc, &c->region);
 	if (error)
 		bench_die("mpmc", error);
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i])
-			contest_add(c, kinds[i]());
+	for (i = 0; i < crowd_kinds(); i++)
+		contest_add(c, crowd_kind(i));
 }
 
 static void contest_close(struct contest *c)

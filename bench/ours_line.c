@@ -18,6 +18,7 @@ struct item {
 struct ours {
 	struct pinring_line_producer producer;
 	struct pinring_line_consumer consumer;
+	unsigned int sides; /* which of the two are open */
 };
 
 PINRING_FN void fill(uint64_t *word, uint64_t i)
@@ -170,25 +171,48 @@ static uint64_t receive(void *queue)
 	return item;
 }
 
-static void *open_ring(struct pinring_region *region, const char *name,
-		       uint64_t capacity)
+static void create_ring(struct pinring_region *region, const char *name,
+			uint64_t capacity)
+{
+	int rc = pinring_line_create(region, name, capacity);
+
+	if (rc)
+		bench_die(name, rc);
+}
+
+static void *join_ring(struct pinring_region *region, const char *name,
+		       unsigned int sides)
 {
 	struct ours *q = aligned_alloc(_Alignof(struct ours), sizeof(*q));
-	int rc;
+	int rc = 0;
 
 	if (!q)
 		bench_die("no memory", 0);
-	rc = pinring_line_create(region, name, capacity);
-	if (!rc)
+	q->sides = sides;
+	if (sides & CROWD_PRODUCES)
 		rc = pinring_line_producer_open(region, name, &q->producer);
-	if (!rc)
+	if (!rc && sides & CROWD_CONSUMES)
 		rc = pinring_line_consumer_open(region, name, &q->consumer);
 	if (rc)
 		bench_die(name, rc);
 	return q;
 }
 
+static void *open_ring(struct pinring_region *region, const char *name,
+		       uint64_t capacity)
+{
+	create_ring(region, name, capacity);
+	return join_ring(region, name, CROWD_PRODUCES | CROWD_CONSUMES);
+}
+
 /* As many lines as the others have items: the latency preset. */
+static void create_small(struct pinring_region *region, const char *name,
+			 bool line)
+{
+	(void)line;
+	create_ring(region, name, PINRING_LINES_LATENCY);
+}
+
 static void *open_small(struct pinring_region *region, const char *name,
 			bool line)
 {
@@ -208,8 +232,10 @@ static void close_ring(void *queue)
 
 	if (!q)
 		return;
-	pinring_line_producer_close(&q->producer);
-	pinring_line_consumer_close(&q->consumer);
+	if (q->sides & CROWD_PRODUCES)
+		pinring_line_producer_close(&q->producer);
+	if (q->sides & CROWD_CONSUMES)
+		pinring_line_consumer_close(&q->consumer);
 	free(q);
 }
 
@@ -219,6 +245,8 @@ const struct flow_queue *flow_lines(void)
 		.name = "pinring lines",
 		.open_in = open_small,
 		.close = close_ring,
+		.create = create_small,
+		.join = join_ring,
 		.produce = { [FLOW_64] = produce,
 			     [FLOW_64_BATCH] = produce_batch,
 			     [FLOW_64_SPAN] = produce_span },

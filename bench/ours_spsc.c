@@ -9,6 +9,7 @@
 struct ours {
 	struct pinring_spsc_producer producer;
 	struct pinring_spsc_consumer consumer;
+	unsigned int sides; /* which of the two are open */
 };
 
 PINRING_FN bool push(void *queue, uint64_t item)
@@ -195,30 +196,49 @@ static bool consume_64_span(void *queue, uint64_t items)
 	return !differs;
 }
 
-static void *open_ring(struct pinring_region *region, const char *name,
-		       bool line)
+static void create_ring(struct pinring_region *region, const char *name,
+			bool line)
+{
+	int rc = pinring_spsc_create(region, name, FLOW_CAPACITY,
+				     line ? 64 : 8);
+
+	if (rc)
+		bench_die(name, rc);
+}
+
+static void *join_ring(struct pinring_region *region, const char *name,
+		       unsigned int sides)
 {
 	struct ours *q = aligned_alloc(_Alignof(struct ours), sizeof(*q));
-	int rc;
+	int rc = 0;
 
 	if (!q)
 		bench_die("no memory", 0);
-	rc = pinring_spsc_create(region, name, FLOW_CAPACITY, line ? 64 : 8);
-	if (!rc)
+	q->sides = sides;
+	if (sides & CROWD_PRODUCES)
 		rc = pinring_spsc_producer_open(region, name, &q->producer);
-	if (!rc)
+	if (!rc && sides & CROWD_CONSUMES)
 		rc = pinring_spsc_consumer_open(region, name, &q->consumer);
 	if (rc)
 		bench_die(name, rc);
 	return q;
 }
 
+static void *open_ring(struct pinring_region *region, const char *name,
+		       bool line)
+{
+	create_ring(region, name, line);
+	return join_ring(region, name, CROWD_PRODUCES | CROWD_CONSUMES);
+}
+
 static void close_ring(void *queue)
 {
 	struct ours *q = queue;
 
-	pinring_spsc_producer_close(&q->producer);
-	pinring_spsc_consumer_close(&q->consumer);
+	if (q->sides & CROWD_PRODUCES)
+		pinring_spsc_producer_close(&q->producer);
+	if (q->sides & CROWD_CONSUMES)
+		pinring_spsc_consumer_close(&q->consumer);
 	free(q);
 }
 
@@ -237,18 +257,25 @@ static bool alone(void *queue, uint64_t items)
 	return flow_alone(queue, items, push, pop);
 }
 
+FLOW_FAN_LOOPS
+FLOW_FAN_BATCHES
+
 const struct flow_queue *flow_spsc(void)
 {
 	static const struct flow_queue spsc = {
 		.name = "pinring SPSC",
 		.open_in = open_ring,
 		.close = close_ring,
+		.create = create_ring,
+		.join = join_ring,
 		.produce = { produce_8, produce_8_batch, produce_8_span,
 			     produce_64, produce_64_batch, produce_64_span },
 		.consume = { consume_8, consume_8_batch, consume_8_span,
 			     consume_64, consume_64_batch, consume_64_span },
 		.send = send,
 		.receive = receive,
+		.fan_out = { fan_out, fan_out_n },
+		.fan_in = { fan_in, fan_in_n },
 		.alone = alone,
 	};
 

@@ -118,9 +118,11 @@ const struct flow_queue *flow_atomic_queue(void)
 
 const struct flow_queue *flow_optimist(void)
 {
-	static const flow_queue q =
+	static flow_queue q =
 		flow_wrap<optimist_spsc>::make("atomic_queue optimist");
 
+	/* Who waits within push and pop cannot yield to the other consumer. */
+	q.fan_out[FLOW_FAN] = nullptr;
 	return &q;
 }
 

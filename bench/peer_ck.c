@@ -100,6 +100,8 @@ static bool alone(void *queue, uint64_t items)
 	return flow_alone(queue, items, push, pop);
 }
 
+FLOW_FAN_LOOPS
+
 const struct flow_queue *flow_ck(void)
 {
 	static const struct flow_queue ck = {
@@ -112,6 +114,8 @@ const struct flow_queue *flow_ck(void)
 		.consume = { [FLOW_8] = consume_8, [FLOW_64] = consume_64 },
 		.send = send,
 		.receive = receive,
+		.fan_out = { fan_out },
+		.fan_in = { fan_in },
 		.alone = alone,
 	};
 

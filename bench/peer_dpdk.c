@@ -126,6 +126,9 @@ static bool alone(void *queue, uint64_t items)
 	return flow_alone(queue, items, push, pop);
 }
 
+FLOW_FAN_LOOPS
+FLOW_FAN_BATCHES
+
 const struct flow_queue *flow_dpdk(void)
 {
 	static const struct flow_queue spsc = {
@@ -144,6 +147,8 @@ const struct flow_queue *flow_dpdk(void)
 			     [FLOW_64_BATCH] = consume_64_batch },
 		.send = send,
 		.receive = receive,
+		.fan_out = { fan_out, fan_out_n },
+		.fan_in = { fan_in, fan_in_n },
 		.alone = alone,
 	};
 

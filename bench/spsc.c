@@ -37,46 +37,26 @@ struct contest {
 	unsigned int n;
 };
 
-static void *open_peer(const struct contest *c, const struct flow_queue *kind,
-		       const char *name, bool line)
-{
-	struct pinring_object_info o;
-	int rc;
-
-	rc = pinring_object_create(c->region, name, PINRING_OBJECT_BYTES,
-				   kind->bytes[line], 4096, &o);
-	if (rc)
-		bench_die(name, rc);
-	return kind->open(pinring_region_at(c->region, o.offset, o.length),
-			  line);
-}
-
 static void add(struct contest *c, const struct flow_queue *kind)
 {
 	struct contestant *who = &c->who[c->n];
 	char name[PINRING_NAME_MAX];
 	int i;
 
-	if (!kind)
-		return;
+	if (c->n == QUEUES_MAX)
+		bench_die("spsc: more queues than the contest holds", 0);
 	who->kind = kind;
 	for (i = 0; i < QUEUES; i++) {
 		snprintf(name, sizeof(name), "%s %d", kind->name, i);
-		who->queue[i] = kind->open_in ?
-					kind->open_in(c->region, name,
-						      i == LINES) :
-					open_peer(c, kind, name, i == LINES);
+		who->queue[i] = flow_open(c->region, kind, name, i == LINES);
 	}
 	c->n++;
 }
 
 static void contest_open(struct contest *c, const struct bench_options *o)
 {
-	/* Where C++ is missing, the symbols of what it wraps are too. */
-	static const struct flow_queue *(*const kinds[])(void) = {
+	static const struct flow_queue *(*const ours[])(void) = {
 		flow_spsc, flow_lines, flow_lines_large, flow_duplex,
-		flow_locked, flow_deque, flow_ck, flow_dpdk, flow_boost,
-		flow_camel, flow_atomic_queue, flow_optimist,
 	};
 	struct pinring_region_config rc = pinring_region_defaults(24u << 20);
 	unsigned int i;
@@ -90,9 +70,10 @@ static void contest_open(struct contest *c, const struct bench_options *o)
 		error = pinring_region_create(c->device, &rc, &c->region);
 	if (error)
 		bench_die("spsc", error);
-	for (i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
-		if (kinds[i])
-			add(c, kinds[i]());
+	for (i = 0; i < sizeof(ours) / sizeof(ours[0]); i++)
+		add(c, ours[i]());
+	for (i = 0; flow_peer(i); i++)
+		add(c, flow_peer(i));
 }
 
 static void contest_close(struct contest *c)
