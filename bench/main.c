@@ -24,6 +24,7 @@ static const struct {
 	{ "spsc", bench_spsc, "the SPSC ring between two cores" },
 	{ "chain", bench_chain, "the resizable ring beside the SPSC ring" },
 	{ "mpmc", bench_mpmc, "queues of many between two cores" },
+	{ "broadcast", bench_broadcast, "one item to two, beside two rings" },
 	{ "doorbell", bench_doorbell, "ringing, and waking up" },
 };
 
