@@ -25,6 +25,7 @@ static const struct {
 	{ "chain", bench_chain, "the resizable ring beside the SPSC ring" },
 	{ "mpmc", bench_mpmc, "queues of many between two cores" },
 	{ "broadcast", bench_broadcast, "one item to two, beside two rings" },
+	{ "reference", bench_reference, "1 MiB by reference beside 8 bytes" },
 	{ "doorbell", bench_doorbell, "ringing, and waking up" },
 };
 
