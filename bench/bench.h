@@ -34,6 +34,7 @@ void bench_chain(const struct bench_options *o);
 void bench_mpmc(const struct bench_options *o);
 void bench_broadcast(const struct bench_options *o);
 void bench_reference(const struct bench_options *o);
+void bench_processes(const struct bench_options *o);
 void bench_doorbell(const struct bench_options *o);
 
 #endif /* PINRING_BENCH_H */

@@ -26,6 +26,7 @@ static const struct {
 	{ "mpmc", bench_mpmc, "queues of many between two cores" },
 	{ "broadcast", bench_broadcast, "one item to two, beside two rings" },
 	{ "reference", bench_reference, "1 MiB by reference beside 8 bytes" },
+	{ "process", bench_processes, "between processes, beside threads and pipes" },
 	{ "doorbell", bench_doorbell, "ringing, and waking up" },
 };
 
