@@ -32,6 +32,7 @@ void bench_size(const struct bench_options *o);
 void bench_spsc(const struct bench_options *o);
 void bench_chain(const struct bench_options *o);
 void bench_mpmc(const struct bench_options *o);
+void bench_stopped(const struct bench_options *o);
 void bench_broadcast(const struct bench_options *o);
 void bench_reference(const struct bench_options *o);
 void bench_processes(const struct bench_options *o);
