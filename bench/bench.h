@@ -24,6 +24,9 @@ static inline bool bench_two_cores(const struct bench_options *o)
 	return o->cpu_host != o->cpu_peer;
 }
 
+/* ", without the peers of ..." if there are such packages, or "". */
+void bench_missing_peers(char *text, size_t size);
+
 void bench_room(const struct bench_options *o);
 void bench_interactive(const struct bench_options *o);
 void bench_command(const struct bench_options *o);

@@ -94,6 +94,7 @@ static void describe_machine(const struct bench_options *o, char *text,
 			     size_t size)
 {
 	char model[128], date[16] = "", cores[96] = "one core";
+	char missing[256] = "";
 	time_t now = time(NULL);
 	struct utsname u = { .release = "?" };
 	struct tm day;
@@ -109,8 +110,9 @@ static void describe_machine(const struct bench_options *o, char *text,
 			 o->cpu_host, o->cpu_peer,
 			 bench_round_trip(o, 20000, false));
 	}
-	snprintf(text, size, "pinring %s, %s, %s, Linux %s, %s",
-		 pinring_version(), date, model, u.release, cores);
+	bench_missing_peers(missing, sizeof(missing));
+	snprintf(text, size, "pinring %s, %s, %s, Linux %s, %s%s",
+		 pinring_version(), date, model, u.release, cores, missing);
 }
 
 int main(int argc, char **argv)
@@ -125,7 +127,7 @@ int main(int argc, char **argv)
 	};
 	struct bench_options o = { .runs = 15 };
 	const char *only = NULL, *json = NULL;
-	char machine[512];
+	char machine[768];
 	FILE *table;
 	bool found = false;
 	char *end;

@@ -11,7 +11,9 @@
 #include <new>
 
 /* gcc 12 takes the empty list of blocks of enqueue_bulk for one it would read. */
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wstringop-overflow"
+#endif
 #include <concurrentqueue/concurrentqueue.h>
 
 namespace

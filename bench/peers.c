@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
 /* peers.c - which queues there are on this machine. */
+#include <stdio.h>
+
 #include "crowd.h"
 #include "flow.h"
 #include "measure.h"
@@ -54,4 +56,35 @@ unsigned int crowd_kinds(void)
 const struct crowd_queue *crowd_kind(unsigned int i)
 {
 	return crowds[i] ? crowds[i]() : NULL;
+}
+
+/* ------------------------------------------------------------- who is not here */
+void bench_missing_peers(char *text, size_t size)
+{
+	static const struct {
+		const struct flow_queue *(*flow)(void);
+		const struct crowd_queue *(*crowd)(void);
+		const char *package;
+	} peers_of[] = {
+		{ flow_deque, NULL, "g++" },
+		{ flow_ck, NULL, "libck-dev" },
+		{ flow_dpdk, NULL, "libdpdk-dev" },
+		{ flow_boost, NULL, "libboost-dev" },
+		{ flow_camel, NULL, "libreaderwriterqueue-dev" },
+		{ flow_atomic_queue, NULL, "libatomic-queue-dev" },
+		{ NULL, crowd_camel, "libconcurrentqueue-dev" },
+		{ NULL, crowd_tbb, "libtbb-dev" },
+	};
+	const char *before = ", without the peers of ";
+	size_t n = 0;
+	unsigned int i;
+
+	for (i = 0; i < sizeof(peers_of) / sizeof(peers_of[0]); i++) {
+		if ((peers_of[i].flow && peers_of[i].flow()) ||
+		    (peers_of[i].crowd && peers_of[i].crowd()))
+			continue;
+		n += (size_t)snprintf(text + n, size - n, "%s%s", before,
+				      peers_of[i].package);
+		before = ", ";
+	}
 }
