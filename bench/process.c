@@ -284,6 +284,7 @@ static const struct published {
 struct pair {
 	struct gate gate;
 	struct series threads, processes, ratio;
+	struct series wire; /* ns: a bare line, there and back */
 };
 
 static void report_pair(size_t i, const struct pair *p)
@@ -297,8 +298,13 @@ static void report_pair(size_t i, const struct pair *p)
 			   .ratio = series_median(&p->ratio),
 			   .target = flow ? 0.95 : 1.05,
 			   .target_is_floor = flow };
+	int n = 0;
 
-	gate_note(&p->gate, row.note, sizeof(row.note));
+	if (!flow)
+		n = snprintf(row.note, sizeof(row.note),
+			     "the wire meanwhile, one line there and back: %.3g ns\n",
+			     series_median(&p->wire));
+	gate_note(&p->gate, row.note + n, sizeof(row.note) - (size_t)n);
 	report_row(&row);
 }
 
@@ -355,6 +361,7 @@ static void run_pair(struct meeting *m, size_t i, struct pair *p)
 	series_add(&p->threads, threads);
 	series_add(&p->processes, processes);
 	series_add(&p->ratio, processes / threads);
+	series_add(&p->wire, (p->gate.before + p->gate.after) / 2);
 }
 
 static void run_kernel(size_t i, struct pair *p)
