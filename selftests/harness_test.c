@@ -365,6 +365,16 @@ TEST(sigterm_stops_the_test_and_its_helpers)
 	helper_is_gone(_metadata);
 }
 
+/* The harness cannot do it then: the end of the output says that all are gone. */
+TEST(sigkill_leaves_no_helper)
+{
+	start(_metadata, (const char *const [4]) { "-t", "waits_dependently" });
+	read_until(_metadata, ":helper ");
+	kill(victim.pid, SIGKILL);
+	finish(_metadata);
+	LEFT_WITH(128 + SIGKILL);
+}
+
 TEST(failed_check_in_a_helper_is_not_ok)
 {
 	RUN("-t", "helper_expects", "-t", "helper_asserts");

@@ -11,7 +11,8 @@
  *	TEST_HARNESS_MAIN
  *
  * Every test runs in a forked child that leads a process group. When it ends,
- * or its time is up, the whole group is killed and reaped. A test passes when
+ * or its time is up, the whole group is killed and reaped; a helper that a test
+ * forks is killed when the thread that forked it ends. A test passes when
  * it came to its end, nothing in it failed (helpers that it forked and threads
  * included), and its process left with 0: that exit runs atexit handlers, so a
  * sanitizer's verdict counts too.
@@ -30,6 +31,7 @@
 #endif
 #include <errno.h>
 #include <fnmatch.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>

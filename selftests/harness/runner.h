@@ -29,12 +29,31 @@ static void th_block_signals(void)
 	sigprocmask(SIG_BLOCK, &th_signals, &th_old_mask);
 }
 
+/* Nobody outlives who forked him: if that one is killed, nobody else would know. */
+static void th_die_with(pid_t parent)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)	/* died before the line above */
+		_exit(KSFT_FAIL);
+}
+
+static __thread pid_t th_forking;
+
+static void th_before_fork(void)
+{
+	th_forking = getpid();
+}
+
+static void th_in_helper(void)
+{
+	th_die_with(th_forking);
+}
+
 static void th_child(struct __test_metadata *t, const void *variant, pid_t harness)
 {
 	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (getppid() != harness)	/* died before the line above */
-		_exit(KSFT_FAIL);
+	th_die_with(harness);
+	pthread_atfork(th_before_fork, NULL, th_in_helper);
 	if (t->termsig != -1)		/* a sanitizer would catch it */
 		signal(t->termsig, SIG_DFL);
 	sigprocmask(SIG_SETMASK, &th_old_mask, NULL);

@@ -6,6 +6,7 @@
 #include "kselftest_harness.h"
 #include <pthread.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 static volatile int zero;
@@ -197,21 +198,24 @@ TEST_SIGNAL(fails_then_dies, SIGUSR1)
 	raise(SIGUSR1);
 }
 
-/* Leaves a helper behind that would outlive everyone. */
-static void leave_helper(struct __test_metadata *_metadata)
+/* Leaves a helper behind; one that outlives its parent, unless told otherwise. */
+static void leave_helper(struct __test_metadata *_metadata, bool dependent)
 {
 	pid_t pid = fork();
 
 	ASSERT_LE(0, pid);
-	if (!pid)
+	if (!pid) {
+		if (!dependent)
+			prctl(PR_SET_PDEATHSIG, 0);
 		for (;;)
 			pause();
+	}
 	TH_LOG("helper %d", pid);
 }
 
 TEST(leaves_helper)
 {
-	leave_helper(_metadata);
+	leave_helper(_metadata, false);
 }
 
 TEST(helper_expects)
@@ -337,7 +341,7 @@ FIXTURE_TEARDOWN(slow)
 
 TEST_F_TIMEOUT(slow, hangs, 1)
 {
-	leave_helper(_metadata);
+	leave_helper(_metadata, false);
 	signal(SIGTERM, SIG_IGN);
 	for (;;)
 		pause();
@@ -350,7 +354,14 @@ TEST_F_TIMEOUT(slow, stops, 1)
 
 TEST_F_TIMEOUT(slow, waits, 60)
 {
-	leave_helper(_metadata);
+	leave_helper(_metadata, false);
+	for (;;)
+		pause();
+}
+
+TEST_F_TIMEOUT(slow, waits_dependently, 60)
+{
+	leave_helper(_metadata, true);
 	for (;;)
 		pause();
 }
