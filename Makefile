@@ -41,7 +41,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check check-mutants bench deps-%,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants bench deps-%,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -119,7 +119,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
-.PHONY: all lib tools tests examples clean help install demo check check-mutants bench
+.PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -265,6 +265,12 @@ check: deps-check
 		$(c_tests:%=asan:build/address-undefined/selftests/%) \
 		$(concurrent:%=tsan:build/thread/selftests/%)
 
+# KILLS processes of each kind; KINDS="ring_mpmc_death duplex_death" picks.
+KILLS ?= 10000
+check-kills: deps-check
+	$(Q)$(anew) MAKELEVEL=0 tests
+	$(Q)selftests/kills -n $(KILLS) -b $(BUILD)/selftests $(KINDS)
+
 # KINDS="mpmc spsc" picks; see selftests/mutants.list.
 check-mutants: deps-check
 	$(Q)selftests/mutants $(KINDS)
@@ -296,6 +302,7 @@ help:
 	@echo 'make              build all that this machine can, in build/'
 	@echo 'make demo         a recorded voice through a persistent kernel that is a room'
 	@echo 'make check        every test, also under ASan, UBSan and TSan'
+	@echo 'make check-kills  SIGKILL at random points, KILLS=10000 of each kind of ring'
 	@echo 'make check-mutants plant one bug after another: every test must be able to fail'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'

@@ -14,6 +14,7 @@
 #include <pinring/pinring.h>
 
 #include "items.h"
+#include "kills.h"
 
 #define MS 1000000ll
 #define LONG_NS (20 * 1000 * MS)
@@ -582,6 +583,7 @@ TEST_F(outlet, the_killed_leave_one_message_each_in_doubt)
 	       (unsigned long long)*sent, (unsigned long long)info.passed,
 	       (unsigned long long)info.overwritten, (unsigned long long)got,
 	       (unsigned long long)ring.lost);
+	LOG_KILLS(kills);
 	munmap(sent, 4096);
 }
 

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "broadcast.h"
+#include "kills.h"
 
 #define CAPACITY 16u
 #define PARTIES 12
@@ -586,6 +587,7 @@ TEST_F_TIMEOUT(death, a_campaign_of_random_kills, 240)
 	EXPECT_EQ(0u, info.producers);
 	EXPECT_EQ(1u, info.consumers);
 	check_record(_metadata, rec, variant->flags, &info, names);
+	LOG_KILLS(KILLS);
 	munmap(rec, sizeof(*rec));
 }
 

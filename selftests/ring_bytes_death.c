@@ -4,7 +4,10 @@
  * once, whole and in order, and is as much as was counted; what was not yet
  * given back is seen again, and nothing else.
  */
+#include "kills.h"
 #include "ring_bytes.h"
+
+#define ROUNDS 300 /* peers that are killed, one after the other */
 
 struct death {
 	uint64_t going; /* messages about to be published */
@@ -105,7 +108,7 @@ TEST_F_TIMEOUT(ring, killing_the_producer_at_any_point_loses_nothing, 120)
 	take_cpu(0);
 	ASSERT_EQ(0, pinring_bytes_create(self->r, "large", 65536));
 	ASSERT_EQ(0, pinring_bytes_consumer_open(self->r, "large", &c));
-	for (int round = 0; round < 300; round++) {
+	for (int round = 0; round < ROUNDS; round++) {
 		/* The odd ones die by themselves, the others when we say. */
 		uint64_t turns = round % 2 ? 1 + item_mix((uint64_t)round) % 300 : 0;
 		enum last_step step = (enum last_step)(round / 2 % STEPS);
@@ -144,6 +147,7 @@ TEST_F_TIMEOUT(ring, killing_the_producer_at_any_point_loses_nothing, 120)
 	}
 	TH_LOG("%llu messages; of those we killed, %d were between reserve and publish",
 	       (unsigned long long)got, in_between);
+	LOG_KILLS(ROUNDS);
 	pinring_bytes_consumer_close(&c);
 	munmap(death, 4096);
 }
@@ -245,7 +249,7 @@ TEST_F_TIMEOUT(ring, killing_the_consumer_loses_nothing, 120)
 	ASSERT_EQ(0, pinring_object_find(self->r, "readers", &o));
 	shared = pinring_region_at(self->r, o.offset, sizeof(*shared));
 	ASSERT_EQ(0, pinring_bytes_producer_open(self->r, "readers", &p));
-	for (uint64_t round = 0; round < 300; round++) {
+	for (uint64_t round = 0; round < ROUNDS; round++) {
 		/* The odd ones die by themselves, the others when we say. */
 		const uint64_t turns = round % 2 ? 1 + item_mix(round) % 30 : 0;
 		const int64_t before = witness->next;
@@ -296,6 +300,7 @@ TEST_F_TIMEOUT(ring, killing_the_consumer_loses_nothing, 120)
 	}
 	EXPECT_EQ(-EPIPE, number);
 	EXPECT_EQ(sent, next < 0 ? witness->next : next);
+	LOG_KILLS(ROUNDS);
 	pinring_bytes_consumer_close(&c);
 	pinring_bytes_producer_close(&p);
 	munmap(witness, 4096);

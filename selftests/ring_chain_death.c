@@ -14,6 +14,7 @@
 #include <pinring/pinring.h>
 
 #include "chain_sides.h"
+#include "kills.h"
 
 #define MIN 4
 #define MAX 64
@@ -321,6 +322,7 @@ TEST_F_TIMEOUT(death, a_campaign_of_random_kills, 240)
 	TH_LOG("%llu messages, %llu moves up, %llu down",
 	       (unsigned long long)chain_got(&c), (unsigned long long)h->grown,
 	       (unsigned long long)h->shrunk);
+	LOG_KILLS(KILLS);
 	pinring_chain_consumer_close(&c);
 	munmap(rec, sizeof(*rec));
 }

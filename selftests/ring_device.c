@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "kills.h"
 #include "take_cpu.h"
 
 #include <pinring/port.h>
@@ -826,13 +827,15 @@ TEST_F(device_ring, a_new_reader_starts_at_the_last_credit)
 	EXPECT_EQ(6u, take_up_to(ring, 100)); /* 2 are seen twice, none is lost */
 }
 
+#define KILLS 200u
+
 /* Two hundred producers, each killed somewhere in a message. */
 TEST_F_TIMEOUT(device_ring, killing_the_producer_in_the_middle_of_a_message_loses_nothing, 120)
 {
 	struct ring *ring = &self->ring;
 
 	take_cpu(0);
-	for (uint64_t round = 0; round < 200; round++) {
+	for (uint64_t round = 0; round < KILLS; round++) {
 		unsigned int spins = 0;
 		int status = 0;
 		pid_t pid = fork();
@@ -864,6 +867,7 @@ TEST_F_TIMEOUT(device_ring, killing_the_producer_in_the_middle_of_a_message_lose
 		pinring_device_flush(&ring->c);
 	}
 	EXPECT_LT(10000u, ring->c.index);
+	LOG_KILLS(KILLS);
 }
 
 TEST_HARNESS_MAIN

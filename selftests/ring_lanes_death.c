@@ -13,6 +13,7 @@
 #include <pinring/pinring.h>
 
 #include "items.h"
+#include "kills.h"
 
 #define CAPACITY 32
 #define AGAIN_MAX (CAPACITY / 4 - 1) /* of a lane, seen again after a death */
@@ -532,6 +533,7 @@ static void campaign(struct __test_metadata *_metadata, struct pinring_region *r
 	}
 	drain(_metadata, r, rec, &info);
 	check_record(_metadata, rec, &info, names, consumers_killed);
+	LOG_KILLS(KILLS);
 	munmap(rec, sizeof(*rec));
 }
 

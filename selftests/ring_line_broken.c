@@ -10,6 +10,7 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 
+#include "kills.h"
 #include "line_ring.h"
 #include "take_cpu.h"
 
@@ -116,6 +117,7 @@ static void produce_until_killed(struct pinring_region *r, uint64_t steps)
 }
 
 #define PRODUCERS (SANITIZED ? 60 : 300)
+#define READERS 50u
 
 /* Hundreds of producers, one reader: an exact sequence without a gap. */
 TEST_F_TIMEOUT(ring, killing_the_producer_at_any_point_loses_nothing, 120)
@@ -158,6 +160,7 @@ TEST_F_TIMEOUT(ring, killing_the_producer_at_any_point_loses_nothing, 120)
 	}
 	TH_LOG("%llu messages", (unsigned long long)c.read);
 	EXPECT_LT(10000u, c.read);
+	LOG_KILLS(PRODUCERS);
 	pinring_line_consumer_close(&c);
 }
 
@@ -167,7 +170,7 @@ TEST_F_TIMEOUT(ring, killing_the_reader_shows_at_most_an_eighth_twice, 120)
 	uint64_t *read_to = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	for (uint64_t n = 0; n < 50; n++) {
+	for (uint64_t n = 0; n < READERS; n++) {
 		int status;
 		pid_t pid;
 
@@ -192,6 +195,7 @@ TEST_F_TIMEOUT(ring, killing_the_reader_shows_at_most_an_eighth_twice, 120)
 	pinring_line_consumer_close(&self->c);
 	ASSERT_EQ(0, pinring_line_consumer_open(self->r, "ring", &self->c));
 	EXPECT_EQ(self->p.write - self->c.read, pop_up_to(&self->c, 1000));
+	LOG_KILLS(READERS);
 }
 
 /* ------------------------------------------------------------- broken peers */

@@ -14,6 +14,7 @@
 #include <pinring/pinring.h>
 
 #include "items.h"
+#include "kills.h"
 
 #define CAPACITY 16
 #define PARTIES 12
@@ -447,6 +448,7 @@ TEST_F_TIMEOUT(death, a_campaign_of_random_kills, 240)
 	info = info_of(&self->c.side);
 	EXPECT_EQ(2u, info.parties);
 	check_record(_metadata, rec, &info, names, killed);
+	LOG_KILLS(KILLS);
 	munmap(rec, sizeof(*rec));
 }
 

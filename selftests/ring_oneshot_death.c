@@ -14,6 +14,7 @@
 #include <pinring/pinring.h>
 
 #include "items.h"
+#include "kills.h"
 
 #define SLOTS 4
 #define BYTES 48
@@ -633,6 +634,7 @@ TEST_F_TIMEOUT(death, a_campaign_of_random_kills, 240)
 	       (unsigned long long)info.dropped, (unsigned long long)info.cancelled,
 	       (unsigned long long)info.broken, (unsigned long long)info.late,
 	       (unsigned long long)rec->told);
+	LOG_KILLS(KILLS);
 	munmap(rec, sizeof(*rec));
 }
 

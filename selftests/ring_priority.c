@@ -15,6 +15,7 @@
 #include <pinring/pinring.h>
 
 #include "items.h"
+#include "kills.h"
 
 #define LANES PINRING_PRIORITY_LANES
 #define CAPACITY 64
@@ -843,6 +844,7 @@ TEST_F_TIMEOUT(lanes, a_campaign_of_random_kills, 120)
 	while (take_run(&self->c, rec, CAPACITY) > 0)
 		;
 	check_record(_metadata, self, rec, names, killed);
+	LOG_KILLS(KILLS);
 	munmap(rec, sizeof(*rec));
 }
 

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 
+#include "kills.h"
 #include "take_cpu.h"
 
 #include <pinring/pinring.h>
@@ -731,6 +732,9 @@ static void produce_until_killed(struct pinring_region *r, struct death *death,
 	}
 }
 
+#define PRODUCERS 200
+#define READERS 50u
+
 /*
  * Two hundred producers, one reader: an exact sequence without a gap. The ring
  * is so large that a producer has room to work in while the signal travels.
@@ -745,7 +749,7 @@ TEST_F_TIMEOUT(ring, killing_the_producer_at_any_point_loses_nothing, 120)
 	take_cpu(0);
 	ASSERT_EQ(0, pinring_spsc_create(self->r, "large", 4096, 8));
 	ASSERT_EQ(0, pinring_spsc_consumer_open(self->r, "large", &c));
-	for (int round = 0; round < 200; round++) {
+	for (int round = 0; round < PRODUCERS; round++) {
 		/* The odd ones die by themselves, the others when we say. */
 		uint64_t steps = round % 2 ? 1 + mix((uint64_t)round) % 300 : 0;
 		uint64_t until = c.read + mix((uint64_t)round) % 20000;
@@ -777,9 +781,10 @@ TEST_F_TIMEOUT(ring, killing_the_producer_at_any_point_loses_nothing, 120)
 		ASSERT_NE(UINT64_MAX, pop_up_to(&c, UINT64_MAX - 1));
 		in_between[round % 2] += death->reserved != 0;
 	}
-	EXPECT_EQ(100, in_between[1]);
+	EXPECT_EQ(PRODUCERS / 2, in_between[1]);
 	TH_LOG("%llu items; of those we killed, %d were between reserve and commit",
 	       (unsigned long long)c.read, in_between[0]);
+	LOG_KILLS(PRODUCERS);
 	pinring_spsc_consumer_close(&c);
 	munmap(death, 4096);
 }
@@ -790,7 +795,7 @@ TEST_F_TIMEOUT(ring, killing_the_reader_shows_at_most_an_eighth_twice, 120)
 	uint64_t *read_to = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 				 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 
-	for (uint64_t n = 0; n < 50; n++) {
+	for (uint64_t n = 0; n < READERS; n++) {
 		int status;
 		pid_t pid;
 
@@ -815,6 +820,7 @@ TEST_F_TIMEOUT(ring, killing_the_reader_shows_at_most_an_eighth_twice, 120)
 	pinring_spsc_consumer_close(&self->c);
 	ASSERT_EQ(0, pinring_spsc_consumer_open(self->r, "ring", &self->c));
 	EXPECT_EQ(self->p.write - self->c.read, pop_up_to(&self->c, 1000));
+	LOG_KILLS(READERS);
 }
 
 /* ------------------------------------------------------------- broken peers */
