@@ -423,8 +423,15 @@ static int settle_step(struct pinring_oneshot *o,
 	return done ? 1 : -EAGAIN;
 }
 
-int64_t pinring_oneshot_settle(struct pinring_oneshot *o, uint64_t party,
-			       uint64_t owner, bool *settled)
+static bool is_counted_in(__u64 word)
+{
+	return state_of(word) == PINRING_ONESHOT_TAKING ||
+	       state_of(word) == PINRING_ONESHOT_ENDED;
+}
+
+/* All slots, or only those that the party was counting. */
+static int64_t settle_slots(struct pinring_oneshot *o, uint64_t party,
+			    uint64_t owner, bool counting, bool *settled)
 {
 	int64_t touched = 0;
 	uint64_t i;
@@ -448,6 +455,8 @@ int64_t pinring_oneshot_settle(struct pinring_oneshot *o, uint64_t party,
 				*settled = false;
 				return touched;
 			}
+			if (counting && !is_counted_in(seen))
+				break;
 			rc = settle_step(o, slot, seen, party);
 			had |= rc > 0;
 		}
@@ -455,6 +464,20 @@ int64_t pinring_oneshot_settle(struct pinring_oneshot *o, uint64_t party,
 		touched += had;
 	}
 	return touched;
+}
+
+int64_t pinring_oneshot_settle(struct pinring_oneshot *o, uint64_t party,
+			       uint64_t owner, bool *settled)
+{
+	int64_t touched = 0;
+
+	/*
+	 * Of one we inherited from: first what it was counting when it died. To
+	 * count anything ourselves writes over its note of that.
+	 */
+	if (party == o->me)
+		touched = settle_slots(o, party, owner, true, settled);
+	return touched + settle_slots(o, party, owner, false, settled);
 }
 
 int64_t pinring_oneshot_repair(struct pinring_oneshot *o)

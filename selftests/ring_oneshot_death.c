@@ -26,6 +26,7 @@ FIXTURE(death)
 	struct pinring_device *device;
 	struct pinring_region *r;
 	struct pinring_oneshot a, b; /* a asks, b answers */
+	uint64_t parties; /* that are alive */
 };
 
 typedef FIXTURE_DATA(death) death;
@@ -39,6 +40,7 @@ FIXTURE_SETUP(death)
 	ASSERT_EQ(0, pinring_oneshot_create(self->r, "pool", SLOTS, BYTES, PARTIES));
 	ASSERT_EQ(0, pinring_oneshot_open(self->r, "pool", &self->a));
 	ASSERT_EQ(0, pinring_oneshot_open(self->r, "pool", &self->b));
+	self->parties = 2;
 }
 
 FIXTURE_TEARDOWN(death)
@@ -268,6 +270,14 @@ static void asked_by_it(struct pinring_oneshot *o, death *self, uint64_t *ticket
 	fail_unless(pinring_oneshot_take(o, ticket));
 }
 
+/* The first of them in a slot before that of the other. */
+static void asked_twice_by_it(struct pinring_oneshot *o, death *self, uint64_t *ticket)
+{
+	o->hint = 0;
+	asked_by_it(o, self, ticket);
+	asked_by_it(o, self, ticket);
+}
+
 static void answered_for_it(struct pinring_oneshot *o, death *self, uint64_t *ticket)
 {
 	asked_by_it(o, self, ticket);
@@ -335,6 +345,7 @@ static const struct scene scenes[] = {
 	{ "late commit", cancelled_on_it, commits },
 	{ "release", answered_for_it, releases },
 	{ "cancel", asked_by_it, cancels },
+	{ "cancel one of two", asked_twice_by_it, cancels },
 	{ "cancel what is begun", begun_for_it, cancels },
 	{ "cancel what is answered", answered_for_it, cancels },
 	{ "close", answered_for_it, closes },
@@ -401,15 +412,24 @@ static pid_t start_victim(death *self, const struct scene *scene, uint64_t *tick
 	return pid;
 }
 
+/* heir: all parties are taken, so that whoever opens the pool gets the victim's. */
 static void settle_scene(struct __test_metadata *_metadata, death *self,
-			 uint64_t ticket)
+			 uint64_t ticket, bool heir)
 {
 	struct pinring_oneshot_info info;
+	struct pinring_oneshot c;
 	const void *got;
 	uint64_t bytes;
 	int rc;
 
-	pinring_oneshot_repair(&self->a);
+	if (heir) {
+		/* Of one that was in the middle of closing there is nothing left. */
+		ASSERT_EQ(0, pinring_oneshot_open(self->r, "pool", &c));
+		EXPECT_EQ(self->parties, c.me);
+		pinring_oneshot_close(&c);
+	} else {
+		pinring_oneshot_repair(&self->a);
+	}
 	pinring_oneshot_commit(&self->b, ticket, 0);
 	rc = pinring_oneshot_peek(&self->a, ticket, &got, &bytes);
 	EXPECT_TRUE(!rc || rc == -EOWNERDEAD || rc == -EAGAIN || rc == -ESTALE);
@@ -418,7 +438,7 @@ static void settle_scene(struct __test_metadata *_metadata, death *self,
 	}
 	info = info_of(&self->b);
 	EXPECT_EQ(0, info.in_use);
-	EXPECT_EQ(2, info.parties);
+	EXPECT_EQ(self->parties, info.parties);
 	EXPECT_EQ(info.taken, accounted(&info)) {
 		TH_LOG("%llu taken, %llu answered, %llu dropped, %llu cancelled, %llu broken",
 		       (unsigned long long)info.taken, (unsigned long long)info.answered,
@@ -446,7 +466,7 @@ static void have_a_past(struct __test_metadata *_metadata, death *self)
 	pinring_oneshot_close(&c);
 }
 
-TEST_F_TIMEOUT(death, at_any_instruction_is_accounted_for, 120)
+static void die_everywhere(struct __test_metadata *_metadata, death *self, bool heir)
 {
 	uint64_t *ticket = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 				MAP_SHARED | MAP_ANONYMOUS, -1, 0);
@@ -471,7 +491,7 @@ TEST_F_TIMEOUT(death, at_any_instruction_is_accounted_for, 120)
 			SKIP(return, "ptrace is not permitted here");
 		for (size_t n = 0; n < s.n; n++) {
 			memcpy(s.pool, s.at[n], s.size);
-			settle_scene(_metadata, self, *ticket);
+			settle_scene(_metadata, self, *ticket, heir);
 			free(s.at[n]);
 			if (!_metadata->passed) {
 				TH_LOG("killed in %s, after store %zu of %zu",
@@ -484,6 +504,23 @@ TEST_F_TIMEOUT(death, at_any_instruction_is_accounted_for, 120)
 		       s.n - 1);
 	}
 	munmap(ticket, 4096);
+}
+
+TEST_F_TIMEOUT(death, at_any_instruction_is_accounted_for, 120)
+{
+	die_everywhere(_metadata, self, false);
+}
+
+TEST_F_TIMEOUT(death, at_any_instruction_is_accounted_for_by_its_heir, 120)
+{
+	struct pinring_oneshot other[PARTIES - 3];
+
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++, self->parties++) {
+		ASSERT_EQ(0, pinring_oneshot_open(self->r, "pool", &other[i]));
+	}
+	die_everywhere(_metadata, self, true);
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		pinring_oneshot_close(&other[i]);
 }
 
 /* ---------------------------------------------------------------- a campaign */
