@@ -17,11 +17,12 @@ void pinring_mpmc_place(void *at, uint64_t capacity, uint64_t slot_bytes,
 
 /*
  * A side of the ring at that offset of the region, of at most `length` bytes
- * that are inside it. Returns what pinring_mpmc_producer_open does.
+ * that are inside it. also: where those sleep who wait for several rings, or
+ * NULL. Returns what pinring_mpmc_producer_open does.
  */
 int pinring_mpmc_open_at(struct pinring_region *region, const char *name,
 			 uint64_t offset, uint64_t length,
-			 enum pinring_party_role role,
+			 enum pinring_party_role role, __u32 *also,
 			 struct pinring_mpmc_side *side);
 
 /*

@@ -118,7 +118,7 @@ static int check_header(struct pinring_region *region, const char *name,
 
 int pinring_mpmc_open_at(struct pinring_region *region, const char *name,
 			 uint64_t offset, uint64_t length,
-			 enum pinring_party_role role,
+			 enum pinring_party_role role, __u32 *also,
 			 struct pinring_mpmc_side *s)
 {
 	struct pinring_mpmc_header copy, *shared;
@@ -139,6 +139,7 @@ int pinring_mpmc_open_at(struct pinring_region *region, const char *name,
 		.shared = shared,
 		.parties = parties,
 		.parties_n = copy.parties,
+		.also = also,
 	};
 	s->party = pinring_party_claim(parties, copy.parties, role);
 	if (!s->party) {
@@ -168,7 +169,7 @@ static int side_open(struct pinring_region *region, const char *name,
 				     sizeof(struct pinring_mpmc_header), &o);
 
 	return rc ? rc : pinring_mpmc_open_at(region, name, o.offset, o.length,
-					      role, s);
+					      role, NULL, s);
 }
 
 int pinring_mpmc_producer_open(struct pinring_region *region, const char *name,
@@ -309,6 +310,8 @@ int64_t pinring_mpmc_repair(const struct pinring_mpmc_side *s)
 	if (count) {
 		pinring_wake(&s->shared->sleepers.ready);
 		pinring_wake(&s->shared->sleepers.room);
+		if (s->also)
+			pinring_wake(s->also);
 	}
 	errno = saved;
 	return count;

@@ -119,12 +119,16 @@ static bool is_alike(const struct pinring_mpmc_side *s,
 	       s->parties_n == h->parties;
 }
 
+/* Lane i of the ring at `shared`, whose sealed part is h. */
 static int open_lane(struct pinring_region *region, const char *name,
-		     const struct pinring_priority_header *h, uint64_t offset,
+		     struct pinring_priority_header *shared,
+		     const struct pinring_priority_header *h, uint32_t i,
 		     enum pinring_party_role role, struct pinring_mpmc_side *s)
 {
-	int rc = pinring_mpmc_open_at(region, name, offset, h->lane_bytes, role,
-				      s);
+	uint64_t at = (uint64_t)((unsigned char *)shared - region->base) +
+		      h->lanes_offset + i * h->lane_bytes;
+	int rc = pinring_mpmc_open_at(region, name, at, h->lane_bytes, role,
+				      &shared->sleepers.ready, s);
 
 	if (rc || is_alike(s, h))
 		return rc;
@@ -146,8 +150,7 @@ int pinring_priority_producer_open(struct pinring_region *region,
 		return rc;
 	p->shared = (void *)(region->base + o.offset);
 	for (i = 0; i < LANES && !rc; i++)
-		rc = open_lane(region, name, &h,
-			       o.offset + h.lanes_offset + i * h.lane_bytes,
+		rc = open_lane(region, name, p->shared, &h, i,
 			       PINRING_PARTY_PRODUCER, &p->lane[i].side);
 	if (rc)
 		pinring_priority_producer_close(p);
@@ -165,15 +168,16 @@ int pinring_priority_consumer_open(struct pinring_region *region,
 
 	memset(c, 0, sizeof(*c));
 	c->held = LANES;
+	if (rc)
+		return rc;
+	c->shared = (void *)(region->base + o.offset);
 	for (i = 0; i < LANES && !rc; i++)
-		rc = open_lane(region, name, &h,
-			       o.offset + h.lanes_offset + i * h.lane_bytes,
+		rc = open_lane(region, name, c->shared, &h, i,
 			       PINRING_PARTY_CONSUMER, &c->lane[i].side);
 	if (rc) {
 		pinring_priority_consumer_close(c);
 		return rc;
 	}
-	c->shared = (void *)(region->base + o.offset);
 	c->policy = h.policy;
 	c->limit = h.limit;
 	memcpy(c->weights, h.weights, sizeof(c->weights));
@@ -388,8 +392,6 @@ int64_t pinring_priority_repair(const struct pinring_priority_consumer *c)
 
 	for (i = 0; i < LANES; i++)
 		count += pinring_mpmc_repair(&c->lane[i].side);
-	if (count)
-		pinring_wake(&c->shared->sleepers.ready);
 	return count;
 }
 

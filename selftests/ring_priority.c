@@ -676,6 +676,26 @@ TEST_F(lanes, what_the_dead_had_taken_is_counted_and_its_room_free)
 	EXPECT_EQ(0, pinring_priority_repair(&self->c));
 }
 
+/* Also a producer's, who waits for room in one lane and knows of no other. */
+TEST_F(lanes, every_repair_wakes_who_waits_for_all_lanes)
+{
+	__u32 *ready = &self->header->sleepers.ready;
+	struct pinring_wait room = pinring_priority_when_room(&self->p, 2);
+
+	die_with(_metadata, self->r, true, 2, 3);
+	*ready = 1;
+	EXPECT_TRUE(room.mend(room.side));
+	EXPECT_EQ(2, *ready);
+	die_with(_metadata, self->r, true, 2, 3);
+	*ready = 1;
+	EXPECT_EQ(3, pinring_priority_repair(&self->c));
+	EXPECT_EQ(2, *ready);
+	*ready = 1;
+	EXPECT_EQ(0, pinring_priority_repair(&self->c));
+	EXPECT_FALSE(room.mend(room.side));
+	EXPECT_EQ(1, *ready);
+}
+
 #define WORKERS 4 /* half of them produce */
 #define KILLS (SANITIZED ? 50u : 500u)
 #define NAMES (KILLS + WORKERS + 1)

@@ -77,6 +77,7 @@ struct pinring_mpmc_side {
 	struct pinring_mpmc_header *shared;
 	struct pinring_region *region; /* the reference this handle holds */
 	uint64_t owner; /* what party->owner is while it is ours */
+	__u32 *also; /* to be woken by a repair: of what the ring is a part of */
 } PINRING_ALIGNED(128);
 
 struct pinring_mpmc_producer {
