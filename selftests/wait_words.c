@@ -32,14 +32,20 @@ FIXTURE(words)
 	struct pinring_spsc_consumer sc;
 	struct pinring_mpmc_producer mp;
 	struct pinring_mpmc_consumer mc;
+	struct pinring_chain_producer cp;
+	struct pinring_chain_consumer cc;
 };
 
 FIXTURE_SETUP(words)
 {
 	struct pinring_region_config config = pinring_region_defaults(1 << 16);
+	struct pinring_chain_config chain = pinring_chain_defaults(4, 8, 8);
 
 	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
 	ASSERT_EQ(0, pinring_region_create(self->device, &config, &self->r));
+	ASSERT_EQ(0, pinring_chain_create(self->r, "chain", &chain));
+	ASSERT_EQ(0, pinring_chain_producer_open(self->r, "chain", &self->cp));
+	ASSERT_EQ(0, pinring_chain_consumer_open(self->r, "chain", &self->cc));
 	ASSERT_EQ(0, pinring_spsc_create(self->r, "spsc", 4, 8));
 	ASSERT_EQ(0, pinring_spsc_producer_open(self->r, "spsc", &self->sp));
 	ASSERT_EQ(0, pinring_spsc_consumer_open(self->r, "spsc", &self->sc));
@@ -54,6 +60,8 @@ FIXTURE_TEARDOWN(words)
 	pinring_spsc_consumer_close(&self->sc);
 	pinring_mpmc_producer_close(&self->mp);
 	pinring_mpmc_consumer_close(&self->mc);
+	pinring_chain_producer_close(&self->cp);
+	pinring_chain_consumer_close(&self->cc);
 	pinring_region_close(self->r);
 	pinring_device_close(self->device);
 }
@@ -88,6 +96,21 @@ TEST_F(words, every_change_of_an_spsc_ring_wakes)
 	WAKES(s, NOBODY, pinring_spsc_pop_u64(&self->sc, item) + EAGAIN);
 	WAKES(s, READY, (pinring_spsc_close_producer(&self->sp), 0));
 	WAKES(s, ROOM, (pinring_spsc_close_consumer(&self->sc), 0));
+}
+
+TEST_F(words, every_change_of_a_chain_wakes)
+{
+	struct pinring_sleepers *s = &self->cp.shared->sleepers;
+	uint64_t item[8] = { 0 };
+
+	WAKES(s, READY, pinring_chain_push_u64(&self->cp, 1));
+	WAKES(s, READY, pinring_chain_push_batch(&self->cp, item, 7) - 7); /* it grows */
+	WAKES(s, NOBODY, pinring_chain_push_u64(&self->cp, 1) + EAGAIN);
+	WAKES(s, ROOM, pinring_chain_pop_u64(&self->cc, item));
+	WAKES(s, ROOM, pinring_chain_pop_batch(&self->cc, item, 7) - 7);
+	WAKES(s, NOBODY, pinring_chain_pop_u64(&self->cc, item) + EAGAIN);
+	WAKES(s, READY, (pinring_chain_close_producer(&self->cp), 0));
+	WAKES(s, ROOM, (pinring_chain_close_consumer(&self->cc), 0));
 }
 
 TEST_F(words, every_change_of_an_mpmc_ring_wakes)
