@@ -13,6 +13,9 @@
 #define OWNER_ROLE 0xffull
 #define OWNER_GENERATION 0xffffff00ull
 #define OWNER_NEXT 0x100ull
+#define OWNER_PID_SHIFT 32
+#define OWNER_PID 0x3fffffull
+#define OWNER_SPACE_SHIFT 54
 
 static uint64_t own_pid_space(void)
 {
@@ -70,15 +73,16 @@ static uint64_t start_time(pid_t pid)
 /* From that owner to this process, in two steps; what is below is the caller's. */
 static bool begin_tenancy(struct pinring_party *p, __u64 owner, __u64 *next)
 {
-	const uint64_t pid = (uint64_t)getpid();
+	const uint64_t pid = (uint64_t)getpid(), space = own_pid_space();
 
-	*next = pid << 32 | ((owner + OWNER_NEXT) & OWNER_GENERATION);
+	*next = space << OWNER_SPACE_SHIFT | pid << OWNER_PID_SHIFT |
+		((owner + OWNER_NEXT) & OWNER_GENERATION);
 	if (!__atomic_compare_exchange_n(&p->owner, &owner,
 					 *next | PINRING_PARTY_COMING, false,
 					 __ATOMIC_ACQ_REL, __ATOMIC_RELAXED))
 		return false;
 	__atomic_store_n(&p->born, start_time((pid_t)pid), __ATOMIC_RELAXED);
-	__atomic_store_n(&p->space, own_pid_space(), __ATOMIC_RELAXED);
+	__atomic_store_n(&p->space, space, __ATOMIC_RELAXED);
 	return true;
 }
 
@@ -130,19 +134,23 @@ enum pinring_party_role pinring_party_role_of(uint64_t owner)
 
 bool pinring_party_is_dead(const struct pinring_party *p, uint64_t owner)
 {
-	const pid_t pid = (pid_t)(owner >> 32);
+	const pid_t pid = (pid_t)(owner >> OWNER_PID_SHIFT & OWNER_PID);
+	const uint64_t space = own_pid_space();
 	const enum pinring_party_role role = pinring_party_role_of(owner);
 	uint64_t born;
 
 	if (role == PINRING_PARTY_NOBODY || pid == getpid())
 		return false;
-	if (pid <= 0)
+	if (!pid)
 		return true; /* no process ever wrote this */
-	born = start_time(pid);
-	if (role == PINRING_PARTY_COMING)
-		return born == 0; /* it may not have said yet when it was born */
 	/* Who lives in another pid namespace cannot be seen from here. */
-	if (__atomic_load_n(&p->space, __ATOMIC_RELAXED) != own_pid_space())
+	if ((space ^ owner >> OWNER_SPACE_SHIFT) << OWNER_SPACE_SHIFT)
+		return false;
+	born = start_time(pid);
+	/* It may not have said yet when it was born, and exactly where. */
+	if (role == PINRING_PARTY_COMING)
+		return born == 0;
+	if (__atomic_load_n(&p->space, __ATOMIC_RELAXED) != space)
 		return false;
 	return born != UINT64_MAX &&
 	       born != __atomic_load_n(&p->born, __ATOMIC_RELAXED);

@@ -391,10 +391,11 @@ enum pinring_mpmc_state {
  */
 struct pinring_party {
 	/*
-	 * pid << 32 | generation << 8 | enum pinring_party_role. Taken by
-	 * cmpxchg from NOBODY, with the next generation; given back with a
-	 * store by its owner, or by cmpxchg once the owner is dead and what it
-	 * held is settled.
+	 * space << 54 | pid << 32 | generation << 8 | enum pinring_party_role;
+	 * of space, below, the last 10 bits, and a pid has no more than 22.
+	 * Taken by cmpxchg from NOBODY, with the next generation; given back
+	 * with a store by its owner, or by cmpxchg once the owner is dead and
+	 * what it held is settled.
 	 */
 	__u64 owner;
 	__u64 born; /* start time of the process, /proc/PID/stat field 22 */
