@@ -2,10 +2,11 @@
 /*
  * In the middle of a batch that is longer than the broadcast ring. The items to send
  * lie on two pages, and the second cannot be read: that stops the producer where we
- * want it, in the same thread, and there a consumer comes, or it dies.
+ * want it. There it dies, or waits until a consumer has come.
  */
 #include <kselftest_harness.h>
 
+#include <pthread.h>
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -47,24 +48,36 @@ FIXTURE_VARIANT_ADD(batch, lapping_many) { LAPPING | MANY, 0 };
 static struct {
 	unsigned char *page;
 	struct pinring_region *r; /* NULL: it dies */
+	int stopped, go; /* atomic */
 	struct pinring_broadcast_consumer c;
 	int rc;
 } there;
 
-static void be_there(int sig)
+static void stop_there(int sig)
 {
 	(void)sig;
 	if (!there.r)
 		raise(SIGKILL);
-	mprotect(there.page, PAGE, PROT_READ);
+	__atomic_store_n(&there.stopped, 1, __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&there.go, __ATOMIC_ACQUIRE))
+		sched_yield();
+}
+
+static void *come_there(void *arg)
+{
+	while (!__atomic_load_n(&there.stopped, __ATOMIC_ACQUIRE))
+		sched_yield();
 	there.rc = pinring_broadcast_consumer_open(
 		there.r, "ring", PINRING_BROADCAST_AT_TAIL, &there.c);
+	mprotect(there.page, PAGE, PROT_READ);
+	__atomic_store_n(&there.go, 1, __ATOMIC_RELEASE);
+	return arg;
 }
 
 FIXTURE_SETUP(batch)
 {
 	struct pinring_region_config config = pinring_region_defaults(1 << 16);
-	struct sigaction action = { .sa_handler = be_there };
+	struct sigaction action = { .sa_handler = stop_there };
 	struct pinring_object_info o;
 
 	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
@@ -109,10 +122,12 @@ static int64_t send_all(struct pinring_broadcast_producer *p, const uint64_t *it
 TEST_F(batch, is_no_trap_for_one_that_comes)
 {
 	uint64_t name, next;
+	pthread_t thread;
 
 	there.r = self->r;
-	there.rc = 1;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, come_there, NULL));
 	EXPECT_EQ(SENT, send_all(&self->p, self->items));
+	ASSERT_EQ(0, pthread_join(thread, NULL));
 	ASSERT_EQ(0, there.rc);
 	next = pop(&there.c);
 	/* Of many, it begins behind what is reserved. */
