@@ -11,6 +11,8 @@
  *     next to one another, all did
  *  4  a consumer that was there before and saw the end saw, or was told that it
  *     missed, every value whose push began after it had come
+ *  5  a consumer that found nothing had not overlooked anything: the push of what
+ *     it saw next had not returned when it began to look
  *
  * 2 is a search for a cycle, by taking away what has nothing before it. The order
  * in time is not drawn as an edge for each pair: the ends of the pushes make a
@@ -28,6 +30,8 @@ struct linear_view {
 	uint64_t came; /* when it began to listen; LINEAR_NEVER: leave out 4 */
 	uint64_t missed; /* values, by what it was told */
 	bool may_miss; /* it can be lapped */
+	const struct linear_op *empty; /* its looks that found nothing, in order */
+	uint64_t empties; /* 0: leave out 5 */
 };
 
 struct linear_audience {
@@ -102,6 +106,28 @@ static inline bool linear_attend(const struct linear_audience *a, uint64_t view)
 			return linear_blame(a->fault, "missed, and not told so",
 					    a->push[i],
 					    w->n ? w->op[w->n - 1] : a->push[i]);
+	}
+	return true;
+}
+
+/* 5, likewise. */
+static inline bool linear_overlook(const struct linear_audience *a, uint64_t view)
+{
+	const struct linear_view *w = &a->view[view];
+	uint64_t i, next = 0;
+
+	for (i = 0; i < w->empties; i++) {
+		const struct linear_op *push;
+
+		while (next < w->n && w->op[next].called <= w->empty[i].called)
+			next++;
+		if (next == w->n)
+			return true;
+		push = &a->push[linear_push_of(a, w->op[next].value)];
+		if (push->returned < w->empty[i].called)
+			return linear_blame(a->fault,
+					    "nothing found, though the next was there",
+					    *push, w->empty[i]);
 	}
 	return true;
 }
@@ -216,7 +242,7 @@ static inline bool linear_check_broadcast(const struct linear_op *push, uint64_t
 					  push[a.by_value[i - 1].index],
 					  push[a.by_value[i].index]);
 	for (i = 0; i < views && ok; i++)
-		ok = linear_look(&a, i) &&
+		ok = linear_look(&a, i) && linear_overlook(&a, i) &&
 		     (view[i].came == LINEAR_NEVER || linear_attend(&a, i));
 	ok = ok && linear_one_order(&a);
 	free(a.by_value);

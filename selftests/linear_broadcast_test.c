@@ -98,6 +98,28 @@ TEST(who_was_there_from_the_beginning_to_the_end_misses_none_untold)
 	EXPECT_STREQ("fine", verdict(three, 3, v, 1));
 }
 
+TEST(who_finds_nothing_has_not_overlooked_what_it_sees_next)
+{
+	struct linear_op empty[] = { { 3, 4, 0, LINEAR_EMPTY },
+				     { 5, 20, 0, LINEAR_EMPTY } };
+	struct linear_view v[] = { VIEW(SEES(2, 9), SEES(1, 21)) };
+
+	v[0].empty = empty;
+	v[0].empties = 1; /* before its first, whose push had not returned */
+	EXPECT_STREQ("fine", verdict(three, 3, v, 1));
+	empty[0].called = 5;
+	EXPECT_STREQ("nothing found, though the next was there",
+		     verdict(three, 3, v, 1));
+	v[0].empty = &empty[1];
+	EXPECT_STREQ("nothing found, though the next was there",
+		     verdict(three, 3, v, 1));
+	empty[1].called = 10; /* behind the first; the push of 1 ended at 5 */
+	EXPECT_STREQ("nothing found, though the next was there",
+		     verdict(three, 3, v, 1));
+	empty[1].called = 22; /* nothing comes after it */
+	EXPECT_STREQ("fine", verdict(three, 3, v, 1));
+}
+
 /* ------------------------------------------------------------------- random */
 #define VALUES (SANITIZED ? 2000u : 20000u)
 #define VIEWS 4u
