@@ -412,18 +412,31 @@ TEST_F_TIMEOUT(crowd, of_processes, 120)
 	all_crowds(_metadata, self->device, variant, self->w, run_processes);
 }
 
-TEST_F_TIMEOUT(crowd, that_comes_and_goes, 120)
+static void visit(struct __test_metadata *_metadata,
+		  struct pinring_device *device,
+		  const FIXTURE_VARIANT(crowd) *variant, struct crowd *w,
+		  crowd_run run)
 {
 	uint64_t visits = 0;
 
-	self->w->visitors = true;
-	self->w->consumers = 5;
-	self->w->producers = variant->flags & MANY ? 3 : 1;
-	self->w->each = ITEMS / 16 / self->w->producers;
-	run_crowd(_metadata, self->device, variant, self->w, run_threads);
-	for (uint64_t i = 0; i < self->w->consumers; i++)
-		visits += self->w->got[i].visits;
+	w->visitors = true;
+	w->consumers = 5;
+	w->producers = variant->flags & MANY ? 3 : 1;
+	w->each = ITEMS / 32 / w->producers;
+	run_crowd(_metadata, device, variant, w, run);
+	for (uint64_t i = 0; i < w->consumers; i++)
+		visits += w->got[i].visits;
 	EXPECT_LT(variant->flags & LAPPING ? 5 : 50, visits);
+}
+
+TEST_F_TIMEOUT(crowd, of_threads_that_come_and_go, 120)
+{
+	visit(_metadata, self->device, variant, self->w, run_threads);
+}
+
+TEST_F_TIMEOUT(crowd, of_processes_that_come_and_go, 120)
+{
+	visit(_metadata, self->device, variant, self->w, run_processes);
 }
 
 TEST_HARNESS_MAIN
