@@ -252,7 +252,7 @@ demo: deps-demo
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
 sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
-concurrent := $(filter ring_% duplex% party wait% poll outlet doorbell region wave executor_%,$(c_tests))
+concurrent := $(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_%,$(c_tests))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all

@@ -17,7 +17,7 @@ struct pinring_outlet {
 	enum pinring_full full;
 	int64_t timeout_ns;
 	uint64_t high, low;
-	uint64_t unwatched; /* messages until the fill is looked at again */
+	uint64_t unwatched; /* of the capacity, until the fill is looked at again */
 	uint64_t senders; /* that may fill the ring meanwhile */
 	bool above;
 	void (*crossed)(void *arg, bool above, uint64_t fill);
@@ -194,16 +194,29 @@ static struct pinring_party *take_party(struct pinring_party *parties,
 	return pinring_party_claim(parties, n, PINRING_PARTY_PRODUCER);
 }
 
+static bool takes_all_of(const struct pinring_sink *letters,
+			 const struct pinring_sink *sink)
+{
+	if (letters->any_size)
+		return letters->item_bytes >= sink->item_bytes;
+	return !sink->any_size && letters->item_bytes == sink->item_bytes;
+}
+
 static const char *what_lacks(const struct pinring_policy_header *h,
 			      const struct pinring_sink *sink,
 			      const struct pinring_sink *dead_letters)
 {
-	if (h->full == PINRING_FULL_OVERWRITE && !sink->discard)
-		return "it overwrites, for which the sink must be able to discard";
+	if (!sink->push || (dead_letters && !dead_letters->push))
+		return "the sink is of a lane that there is not";
+	if (h->full == PINRING_FULL_OVERWRITE && !sink->discard && !sink->laps)
+		return "it overwrites, and of this ring only the consumer may take the oldest message: that is for MPMC and priority rings, with a consumer in the sink, and for broadcast rings that are lapping";
 	if (h->full == PINRING_FULL_DIVERT && !dead_letters)
 		return "it diverts, and there is no ring for dead letters";
-	if (dead_letters && dead_letters->item_bytes != sink->item_bytes)
+	if (h->full == PINRING_FULL_DIVERT &&
+	    !takes_all_of(dead_letters, sink))
 		return "the ring for dead letters has slots of another size";
+	if (h->high && sink->laps)
+		return "it has marks, and a lapping ring is never full";
 	if (h->high > sink->capacity)
 		return "its high mark is above the ring's capacity";
 	return NULL;
@@ -277,7 +290,7 @@ void pinring_outlet_watch(struct pinring_outlet *o,
 
 static void look_at_marks(struct pinring_outlet *o)
 {
-	uint64_t fill = o->sink.fill(o->sink.producer);
+	uint64_t fill = o->sink.count(&o->sink);
 	bool was = o->above;
 
 	if (o->above ? fill > o->low : fill < o->high) {
@@ -304,7 +317,7 @@ uint64_t pinring_outlet_credit(struct pinring_outlet *o)
 
 	if (o->high)
 		look_at_marks(o);
-	fill = o->sink.fill(o->sink.producer);
+	fill = o->sink.count(&o->sink);
 	return fill < most ? most - fill : 0;
 }
 
@@ -312,7 +325,7 @@ static bool is_low(const void *side)
 {
 	const struct pinring_outlet *o = side;
 
-	return o->sink.fill(o->sink.producer) <= o->low;
+	return o->sink.count(&o->sink) <= o->low;
 }
 
 struct pinring_wait pinring_outlet_when_low(const struct pinring_outlet *o)
@@ -326,7 +339,8 @@ struct pinring_wait pinring_outlet_when_low(const struct pinring_outlet *o)
 }
 
 /* -------------------------------------------------------------------- send */
-static int wait_for_room(struct pinring_outlet *o, const void *item)
+static int wait_for_room(struct pinring_outlet *o, const void *item,
+			 uint64_t bytes)
 {
 	int64_t deadline = pinring_deadline(o->timeout_ns);
 	int rc;
@@ -339,43 +353,45 @@ static int wait_for_room(struct pinring_outlet *o, const void *item)
 					      deadline - pinring_now());
 		if (rc < 0)
 			return rc;
-		rc = o->sink.push(o->sink.producer, item);
+		rc = o->sink.push(&o->sink, item, bytes);
 	} while (rc == -EAGAIN);
 	return rc;
 }
 
-static int overwrite(struct pinring_outlet *o, const void *item)
+static int overwrite(struct pinring_outlet *o, const void *item, uint64_t bytes)
 {
 	int rc = -EAGAIN;
 	int tries;
 
+	if (o->sink.laps)
+		return rc;
 	for (tries = 0; tries < OVERWRITE_TRIES && rc == -EAGAIN; tries++) {
-		if (!o->sink.discard(o->sink.consumer))
+		if (!o->sink.discard(&o->sink))
 			count(&o->tally->overwritten, 1);
 		else if (tries % MEND_AFTER == MEND_AFTER - 1 &&
 			 o->sink.room.mend)
 			/* The oldest is not whole: of a dead producer, perhaps. */
 			o->sink.room.mend(o->sink.room.side);
-		rc = o->sink.push(o->sink.producer, item);
+		rc = o->sink.push(&o->sink, item, bytes);
 	}
 	return rc;
 }
 
-static int when_full(struct pinring_outlet *o, const void *item)
+static int when_full(struct pinring_outlet *o, const void *item, uint64_t bytes)
 {
 	struct pinring_sink *dead = &o->dead_letters;
 	int rc;
 
 	switch (o->full) {
 	case PINRING_FULL_WAIT:
-		return wait_for_room(o, item);
+		return wait_for_room(o, item, bytes);
 	case PINRING_FULL_OVERWRITE:
-		return overwrite(o, item);
+		return overwrite(o, item, bytes);
 	case PINRING_FULL_DROP:
 		count(&o->tally->dropped, 1);
 		return PINRING_DROPPED;
 	case PINRING_FULL_DIVERT:
-		rc = dead->push(dead->producer, item);
+		rc = dead->push(dead, item, bytes);
 		if (rc)
 			return rc;
 		count(&o->tally->diverted, 1);
@@ -386,81 +402,41 @@ static int when_full(struct pinring_outlet *o, const void *item)
 	return -EAGAIN;
 }
 
-int pinring_outlet_send(struct pinring_outlet *o, const void *item)
+/* No less than a message of that size takes of the capacity. */
+static uint64_t share_of(const struct pinring_sink *s, uint64_t bytes)
 {
-	int rc = o->sink.push(o->sink.producer, item);
+	/* What is skipped at the end of the array is shorter than the record. */
+	return s->any_size ? 2 * pinring_bytes_record(bytes) : 1;
+}
+
+static int send(struct pinring_outlet *o, const void *item, uint64_t bytes)
+{
+	int rc = o->sink.push(&o->sink, item, bytes);
 
 	if (rc == -EAGAIN)
-		rc = when_full(o, item);
+		rc = when_full(o, item, bytes);
 	if (rc == PINRING_PASSED)
 		count(&o->tally->passed, 1);
 	else if (rc < 0)
 		count(&o->tally->refused, 1);
-	if (o->high && (o->above || !o->unwatched--))
+	if (!o->high)
+		return rc;
+	if (o->above || o->unwatched < share_of(&o->sink, bytes))
 		look_at_marks(o);
+	else
+		o->unwatched -= share_of(&o->sink, bytes);
 	return rc;
 }
 
-/* ------------------------------------------------------------------- sinks */
-static int spsc_push(void *producer, const void *item)
+int pinring_outlet_send(struct pinring_outlet *o, const void *item)
 {
-	return pinring_spsc_push(producer, item);
+	return o->sink.any_size ? -EINVAL : send(o, item, o->sink.item_bytes);
 }
 
-static uint64_t spsc_fill(void *producer)
+int pinring_outlet_send_bytes(struct pinring_outlet *o, const void *message,
+			      uint64_t bytes)
 {
-	const struct pinring_spsc_producer *p = producer;
-	uint64_t n = p->write -
-		     __atomic_load_n(&p->shared->head, __ATOMIC_RELAXED);
-
-	return n <= p->mask + 1 ? n : p->mask + 1;
-}
-
-struct pinring_sink pinring_spsc_sink(struct pinring_spsc_producer *p)
-{
-	return (struct pinring_sink){
-		.producer = p,
-		.push = spsc_push,
-		.fill = spsc_fill,
-		.capacity = p->mask + 1,
-		.item_bytes = p->slot_bytes,
-		.room = pinring_spsc_when_room(p),
-	};
-}
-
-static int mpmc_push(void *producer, const void *item)
-{
-	return pinring_mpmc_push(producer, item);
-}
-
-static uint64_t mpmc_count(void *producer)
-{
-	const struct pinring_mpmc_producer *p = producer;
-
-	return pinring_mpmc_count(&p->side);
-}
-
-static int mpmc_discard(void *consumer)
-{
-	int64_t n = pinring_mpmc_peek(consumer, 1);
-
-	if (n < 0)
-		return (int)n;
-	pinring_mpmc_release(consumer);
-	return 0;
-}
-
-struct pinring_sink pinring_mpmc_sink(struct pinring_mpmc_producer *p,
-				      struct pinring_mpmc_consumer *c)
-{
-	return (struct pinring_sink){
-		.producer = p,
-		.push = mpmc_push,
-		.fill = mpmc_count,
-		.capacity = pinring_mpmc_capacity(&p->side),
-		.item_bytes = p->side.slot_bytes,
-		.room = pinring_mpmc_when_room(p),
-		.discard = c ? mpmc_discard : NULL,
-		.consumer = c,
-	};
+	if (!o->sink.any_size && bytes != o->sink.item_bytes)
+		return -EMSGSIZE;
+	return send(o, message, bytes);
 }

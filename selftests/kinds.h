@@ -46,6 +46,8 @@ struct kind {
 	void (*abort)(union kind_producer *p);
 	int (*push)(union kind_producer *p, uint64_t v);
 	int (*pop)(union kind_consumer *c, uint64_t *v);
+	int (*peek)(union kind_consumer *c, uint64_t *v); /* one */
+	void (*release)(union kind_consumer *c);
 	int (*push_wait)(union kind_producer *p, uint64_t v, int64_t timeout_ns);
 	int (*pop_wait)(union kind_consumer *c, uint64_t *v, int64_t timeout_ns);
 	void (*give_back)(union kind_consumer *c); /* all it has released */
@@ -53,7 +55,10 @@ struct kind {
 	uint64_t (*free)(union kind_producer *p);
 	uint64_t (*capacity)(const union kind_producer *p);
 	void (*end)(union kind_producer *p); /* no more will come */
+	/* c: of the same thread, for what may take from the ring; or NULL */
+	struct pinring_sink (*sink)(union kind_producer *p, union kind_consumer *c);
 	uint64_t unit; /* what a message takes of the capacity */
+	bool many; /* producers, and what a dead consumer had taken is lost */
 };
 
 /* One item as every kind takes it; lines carry 56 bytes. */
@@ -166,11 +171,36 @@ struct kind_item {
 		return pinring_##K##_create(r, name, __VA_ARGS__);                 \
 	}
 
-#define KIND(K, takes)                                                             \
+#define KIND_SINK(K, ...)                                                          \
+	static inline struct pinring_sink K##_sink(union kind_producer *p,         \
+						   union kind_consumer *c)         \
+	{                                                                          \
+		(void)c;                                                           \
+		return pinring_##K##_sink(__VA_ARGS__);                            \
+	}
+
+/* Of slots that lie in an array, and are released by number. */
+#define KIND_PEEK(K)                                                               \
+	static inline int K##_peek(union kind_consumer *c, uint64_t *v)            \
+	{                                                                          \
+		void *slots = NULL;                                                \
+		int64_t n = pinring_##K##_peek(&c->K, 1, &slots);                  \
+                                                                                   \
+		if (n > 0)                                                         \
+			memcpy(v, slots, sizeof(*v));                              \
+		return n < 0 ? (int)n : 0;                                         \
+	}                                                                          \
+	static inline void K##_release(union kind_consumer *c)                     \
+	{                                                                          \
+		pinring_##K##_release(&c->K, 1);                                   \
+	}
+
+#define KIND(K, takes, many)                                                             \
 	{ #K,	     K##_create,    K##_producer_open, K##_consumer_open,          \
 	  K##_producer_close, K##_consumer_close, K##_reserve, K##_abort,          \
-	  K##_push,  K##_pop,	    K##_push_wait,     K##_pop_wait,               \
-	  K##_give_back, K##_count, K##_free, K##_capacity, K##_end, takes }
+	  K##_push, K##_pop, K##_peek, K##_release, K##_push_wait, K##_pop_wait,   \
+	  K##_give_back, K##_count, K##_free, K##_capacity, K##_end, K##_sink,     \
+	  takes, many }
 
 #define KIND_PARTIES 16 /* handles at a time */
 
@@ -180,6 +210,8 @@ KIND_CONSUMER_OPEN(spsc)
 KIND_RESERVE(spsc, &p->spsc)
 KIND_PUSH(spsc, &p->spsc)
 KIND_POP(spsc)
+KIND_PEEK(spsc)
+KIND_SINK(spsc, &p->spsc)
 KIND_FLUSH(spsc)
 KIND_COUNT(spsc, &c->spsc)
 KIND_CAPACITY(spsc, &p->spsc)
@@ -192,6 +224,7 @@ KIND_CREATE(bytes, n * (PINRING_RECORD_WORD_BYTES + kind_bytes))
 KIND_SIDES(bytes)
 KIND_CONSUMER_OPEN(bytes)
 KIND_FLUSH(bytes)
+KIND_SINK(bytes, &p->bytes)
 KIND_COUNT(bytes, &c->bytes)
 KIND_CAPACITY(bytes, &p->bytes)
 KIND_END(bytes, pinring_bytes_close_producer(&p->bytes))
@@ -226,6 +259,22 @@ static inline int bytes_pop(union kind_consumer *c, uint64_t *v)
 	return pinring_bytes_pop(&c->bytes, v, &bytes);
 }
 
+static inline int bytes_peek(union kind_consumer *c, uint64_t *v)
+{
+	const void *at;
+	uint64_t bytes;
+	int rc = pinring_bytes_peek(&c->bytes, &at, &bytes);
+
+	if (!rc)
+		memcpy(v, at, sizeof(*v));
+	return rc;
+}
+
+static inline void bytes_release(union kind_consumer *c)
+{
+	pinring_bytes_release(&c->bytes);
+}
+
 static inline int bytes_pop_wait(union kind_consumer *c, uint64_t *v, int64_t timeout_ns)
 {
 	uint64_t bytes = sizeof(*v);
@@ -243,6 +292,7 @@ KIND_SIDES(line)
 KIND_CONSUMER_OPEN(line)
 KIND_PUSH(line, &p->line)
 KIND_POP(line)
+KIND_SINK(line, &p->line)
 KIND_FLUSH(line)
 KIND_COUNT(line, &c->line)
 KIND_CAPACITY(line, &p->line)
@@ -253,6 +303,21 @@ static inline int64_t line_reserve(union kind_producer *p)
 	struct pinring_line *lines;
 
 	return pinring_line_reserve(&p->line, 1, &lines);
+}
+
+static inline int line_peek(union kind_consumer *c, uint64_t *v)
+{
+	struct pinring_line *lines = NULL;
+	int64_t n = pinring_line_peek(&c->line, 1, &lines);
+
+	if (n > 0)
+		*v = lines->payload[0];
+	return n < 0 ? (int)n : 0;
+}
+
+static inline void line_release(union kind_consumer *c)
+{
+	pinring_line_release(&c->line, 1);
 }
 
 static inline int chain_create(struct pinring_region *r, const char *name, uint64_t n)
@@ -268,6 +333,8 @@ KIND_CONSUMER_OPEN(chain)
 KIND_RESERVE(chain, &p->chain)
 KIND_PUSH(chain, &p->chain)
 KIND_POP(chain)
+KIND_PEEK(chain)
+KIND_SINK(chain, &p->chain)
 KIND_FLUSH(chain)
 KIND_COUNT(chain, &c->chain)
 KIND_CAPACITY(chain, &p->chain)
@@ -283,6 +350,7 @@ KIND_CREATE(mpmc, n, 8, KIND_PARTIES)
 KIND_SIDES(mpmc)
 KIND_CONSUMER_OPEN(mpmc)
 KIND_POP(mpmc)
+KIND_SINK(mpmc, &p->mpmc, c ? &c->mpmc : NULL)
 KIND_COUNT(mpmc, &c->mpmc.side)
 KIND_CAPACITY(mpmc, &p->mpmc.side)
 KIND_END(mpmc, pinring_mpmc_close(&p->mpmc.side))
@@ -290,6 +358,20 @@ KIND_END(mpmc, pinring_mpmc_close(&p->mpmc.side))
 static inline int64_t mpmc_reserve(union kind_producer *p)
 {
 	return pinring_mpmc_reserve(&p->mpmc, 1);
+}
+
+static inline int mpmc_peek(union kind_consumer *c, uint64_t *v)
+{
+	int64_t n = pinring_mpmc_peek(&c->mpmc, 1);
+
+	if (n > 0)
+		memcpy(v, pinring_mpmc_slot(&c->mpmc.side, 0), sizeof(*v));
+	return n < 0 ? (int)n : 0;
+}
+
+static inline void mpmc_release(union kind_consumer *c)
+{
+	pinring_mpmc_release(&c->mpmc);
 }
 
 static inline int mpmc_push(union kind_producer *p, uint64_t v)
@@ -318,6 +400,8 @@ KIND_CONSUMER_OPEN(lanes)
 KIND_RESERVE(lanes, p->lanes.lane)
 KIND_PUSH(lanes, p->lanes.lane)
 KIND_POP(lanes)
+KIND_PEEK(lanes)
+KIND_SINK(lanes, p->lanes.lane)
 KIND_FLUSH(lanes)
 KIND_COUNT(lanes, &c->lanes)
 KIND_CAPACITY(lanes, &p->lanes.lanes)
@@ -338,6 +422,7 @@ static inline int priority_create(struct pinring_region *r, const char *name, ui
 #define priority_give_back nothing_to_give_back
 KIND_SIDES(priority)
 KIND_CONSUMER_OPEN(priority)
+KIND_SINK(priority, &p->priority, KIND_LANE, c ? &c->priority : NULL)
 KIND_COUNT(priority, &c->priority)
 KIND_CAPACITY(priority, &p->priority)
 KIND_END(priority, pinring_priority_close_producer(&p->priority))
@@ -360,6 +445,21 @@ static inline int priority_push(union kind_producer *p, uint64_t v)
 static inline int priority_push_wait(union kind_producer *p, uint64_t v, int64_t timeout_ns)
 {
 	return pinring_priority_push_wait(&p->priority, KIND_LANE, &v, timeout_ns);
+}
+
+static inline int priority_peek(union kind_consumer *c, uint64_t *v)
+{
+	uint32_t lane = 0;
+	int64_t n = pinring_priority_peek(&c->priority, 1, &lane);
+
+	if (n > 0)
+		memcpy(v, pinring_mpmc_slot(&c->priority.lane[lane].side, 0), sizeof(*v));
+	return n < 0 ? (int)n : 0;
+}
+
+static inline void priority_release(union kind_consumer *c)
+{
+	pinring_priority_release(&c->priority);
 }
 
 static inline int priority_pop(union kind_consumer *c, uint64_t *v)
@@ -386,6 +486,8 @@ KIND_SIDES(broadcast)
 KIND_RESERVE(broadcast, &p->broadcast)
 KIND_PUSH(broadcast, &p->broadcast)
 KIND_POP(broadcast)
+KIND_PEEK(broadcast)
+KIND_SINK(broadcast, &p->broadcast)
 KIND_FLUSH(broadcast)
 KIND_COUNT(broadcast, &c->broadcast)
 KIND_CAPACITY(broadcast, &p->broadcast.side)
@@ -399,8 +501,9 @@ static inline int broadcast_consumer_open(struct pinring_region *r, const char *
 }
 
 static const struct kind kinds[] = {
-	KIND(spsc, 1),	KIND(bytes, 16), KIND(line, 1),	    KIND(chain, 1),
-	KIND(mpmc, 1),	KIND(lanes, 1),	 KIND(priority, 1), KIND(broadcast, 1),
+	KIND(spsc, 1, false),  KIND(bytes, 16, false),	 KIND(line, 1, false),
+	KIND(chain, 1, false), KIND(mpmc, 1, true),	 KIND(lanes, 1, false),
+	KIND(priority, 1, true), KIND(broadcast, 1, false),
 };
 
 #endif /* SELFTESTS_KINDS_H */

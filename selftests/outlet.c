@@ -335,7 +335,7 @@ TEST_F(outlet, what_the_sinks_lack_is_said)
 		bool letters;
 		const char *word;
 	} cases[] = {
-		{ PINRING_FULL_OVERWRITE, 0, true, "discard" },
+		{ PINRING_FULL_OVERWRITE, 0, true, "only the consumer" },
 		{ PINRING_FULL_DIVERT, 0, false, "dead letters" },
 		{ PINRING_FULL_DROP, SLOTS + 1, false, "high mark" },
 	};
@@ -359,6 +359,112 @@ TEST_F(outlet, what_the_sinks_lack_is_said)
 	ASSERT_EQ(0, policy(self->region, PINRING_FULL_DIVERT, 0, 0, 0));
 	self->dead.item_bytes = 16;
 	EXPECT_EQ(-EINVAL, open_on(self, &self->sink));
+}
+
+TEST_F(outlet, sinks_that_do_not_go_together_are_refused)
+{
+	struct pinring_broadcast_producer lapping;
+	struct pinring_priority_producer none;
+	struct pinring_bytes_producer large, small;
+	struct pinring_sink sink, letters;
+
+	ASSERT_EQ(0, pinring_bytes_create(self->region, "large", 256));
+	ASSERT_EQ(0, pinring_bytes_create(self->region, "small", 128));
+	ASSERT_EQ(0, pinring_bytes_producer_open(self->region, "large", &large));
+	ASSERT_EQ(0, pinring_bytes_producer_open(self->region, "small", &small));
+	ASSERT_EQ(0, pinring_broadcast_create(self->region, "all", SLOTS, 8,
+					      PINRING_BROADCAST_LAPPING, 4));
+	ASSERT_EQ(0, pinring_broadcast_producer_open(self->region, "all", &lapping));
+	ASSERT_EQ(0, policy(self->region, PINRING_FULL_DIVERT, 4, 2, 0));
+
+	/* Letters have to be able to take whatever the ring takes. */
+	sink = pinring_bytes_sink(&large);
+	letters = pinring_bytes_sink(&small);
+	EXPECT_EQ(-EINVAL, open_on(self, &sink));
+	EXPECT_EQ(-EINVAL, pinring_outlet_open(self->region, "policy", &sink, &letters,
+					       &self->o));
+	EXPECT_EQ(0, pinring_outlet_open(self->region, "policy", &letters, &sink, &self->o));
+	pinring_outlet_close(self->o);
+	EXPECT_EQ(0, pinring_outlet_open(self->region, "policy", &self->sink, &letters,
+					 &self->o));
+	/* A message is of the size that the slots have. */
+	EXPECT_EQ(-EMSGSIZE, pinring_outlet_send_bytes(self->o, "sixteen is two!", 16));
+	EXPECT_EQ(0, pinring_outlet_send_bytes(self->o, "eight is", 8));
+	pinring_outlet_close(self->o);
+
+	/* Never full: there is nothing to mark. */
+	sink = pinring_broadcast_sink(&lapping);
+	EXPECT_EQ(-EINVAL, open_on(self, &sink));
+	EXPECT_NE(NULL, strstr(pinring_error(), "lapping"));
+	/* No such lane, which the handle is not even asked about. */
+	sink = pinring_priority_sink(&none, PINRING_PRIORITY_LANES, NULL);
+	EXPECT_EQ(-EINVAL, open_on(self, &sink));
+	EXPECT_NE(NULL, strstr(pinring_error(), "lane"));
+	pinring_broadcast_producer_close(&lapping);
+	pinring_bytes_producer_close(&small);
+	pinring_bytes_producer_close(&large);
+}
+
+TEST_F(outlet, a_lapping_ring_overwrites_by_itself)
+{
+	struct pinring_broadcast_producer p;
+	struct pinring_broadcast_consumer c;
+	struct pinring_sink sink;
+	uint64_t v;
+
+	ASSERT_EQ(0, pinring_broadcast_create(self->region, "all", SLOTS, 8,
+					      PINRING_BROADCAST_LAPPING, 4));
+	ASSERT_EQ(0, pinring_broadcast_producer_open(self->region, "all", &p));
+	ASSERT_EQ(0, pinring_broadcast_consumer_open(self->region, "all",
+						     PINRING_BROADCAST_AT_TAIL, &c));
+	ASSERT_EQ(0, policy(self->region, PINRING_FULL_OVERWRITE, 0, 0, 0));
+	sink = pinring_broadcast_sink(&p);
+	ASSERT_EQ(0, open_on(self, &sink));
+	EXPECT_EQ(SLOTS + 5, send_all(self->o, SLOTS + 5, PINRING_PASSED));
+	while (!pinring_broadcast_pop_u64(&c, &v)) {
+		EXPECT_LT(5, v);
+	}
+	EXPECT_EQ(counts(self->region).passed,
+		  pinring_broadcast_received(&c) + pinring_broadcast_missed(&c));
+	EXPECT_LE(5u, pinring_broadcast_missed(&c));
+	EXPECT_EQ(0u, counts(self->region).overwritten);
+	pinring_broadcast_consumer_close(&c);
+	pinring_broadcast_producer_close(&p);
+}
+
+TEST_F(outlet, a_byte_ring_is_watched_in_bytes)
+{
+	static const char text[40];
+	struct pinring_bytes_producer p;
+	struct pinring_bytes_consumer c;
+	struct crossing k = { 0 };
+	struct pinring_sink sink;
+	uint64_t used = 0, v[5], bytes = sizeof(v);
+
+	ASSERT_EQ(0, pinring_bytes_create(self->region, "bytes", 1024));
+	ASSERT_EQ(0, pinring_bytes_producer_open(self->region, "bytes", &p));
+	ASSERT_EQ(0, pinring_bytes_consumer_open(self->region, "bytes", &c));
+	ASSERT_EQ(0, policy(self->region, PINRING_FULL_FAIL, 512, 128, 1));
+	sink = pinring_bytes_sink(&p);
+	ASSERT_EQ(0, open_on(self, &sink));
+	EXPECT_EQ(-EINVAL, pinring_outlet_send(self->o, text));
+	EXPECT_EQ(512u, pinring_outlet_credit(self->o));
+	pinring_outlet_watch(self->o, crossed, &k);
+	for (uint64_t n = 0; used < 512; n = (n + 7) % sizeof(text)) {
+		EXPECT_EQ(0, k.above);
+		ASSERT_EQ(0, pinring_outlet_send_bytes(self->o, text, n));
+		used += pinring_bytes_record(n);
+	}
+	EXPECT_EQ(1, k.above);
+	EXPECT_EQ(used, k.fill);
+	while (!pinring_bytes_pop(&c, v, &bytes)) {
+		bytes = sizeof(v);
+	}
+	EXPECT_EQ(512u, pinring_outlet_credit(self->o));
+	EXPECT_EQ(1, k.below);
+	EXPECT_EQ(-EMSGSIZE, pinring_outlet_send_bytes(self->o, text, 1000));
+	pinring_bytes_consumer_close(&c);
+	pinring_bytes_producer_close(&p);
 }
 
 TEST_F(outlet, a_damaged_policy_is_refused)

@@ -9,7 +9,8 @@
  *	FAIL		-EAGAIN; the sender keeps the message
  *	WAIT		spin, yield, sleep until there is room, or -ETIMEDOUT
  *	DROP		the new message is dropped
- *	OVERWRITE	the oldest messages are; kinds with many consumers only
+ *	OVERWRITE	the oldest messages are: of MPMC and priority rings, and
+ *			of lapping broadcast rings, which do that by themselves
  *	DIVERT		the new message goes to another ring, the dead letters
  *
  * No message is lost uncounted. Of what was sent, that is of all calls that
@@ -29,14 +30,18 @@
  * on credit never meets a full ring, as long as the mark leaves room for what
  * others send meanwhile.
  *
+ * Of a byte ring the fill, the marks and the credit are bytes of the array, as
+ * pinring_bytes_count() has it. Of lanes and priority rings they are those of the
+ * lane. Of broadcast rings, of the slowest consumer; a lapping one has no marks,
+ * and what it overwrote each consumer knows: pinring_broadcast_missed().
+ *
  * An outlet belongs to one thread, like the handle it sends through.
  */
 #ifndef PINRING_OUTLET_H
 #define PINRING_OUTLET_H
 
 #include <pinring/region.h>
-#include <pinring/ring_mpmc.h>
-#include <pinring/ring_spsc.h>
+#include <pinring/ring.h>
 #include <pinring/wait.h>
 
 #ifdef __cplusplus
@@ -50,7 +55,7 @@ struct pinring_policy_config {
 	uint32_t full; /* enum pinring_full */
 	uint32_t parties; /* outlets open at a time, up to 256; 0: 16 */
 	int64_t timeout_ns; /* of WAIT; up to PINRING_FOREVER */
-	uint64_t high; /* marks, in messages; 0: none */
+	uint64_t high; /* marks, in messages, or bytes; 0: none */
 	uint64_t low; /* below high */
 };
 
@@ -80,20 +85,25 @@ PINRING_API int pinring_policy_info(struct pinring_region *region,
 /* What an outlet needs of a ring; from pinring_KIND_sink(). */
 struct pinring_sink {
 	void *producer;
-	int (*push)(void *producer, const void *item);
-	uint64_t (*fill)(void *producer);
-	uint64_t capacity;
+	uint32_t lane;
+	bool laps; /* it is the ring that overwrites */
+	bool any_size; /* a byte ring: item_bytes is the longest */
+	int (*push)(const struct pinring_sink *sink, const void *item,
+		    uint64_t bytes);
+	uint64_t (*count)(const struct pinring_sink *sink);
+	uint64_t capacity; /* what count is when the ring is full */
 	uint64_t item_bytes;
 	struct pinring_wait room;
 	/* Discards the oldest message; 0 or -EAGAIN. NULL: cannot. */
-	int (*discard)(void *consumer);
+	int (*discard)(const struct pinring_sink *sink);
 	void *consumer;
 };
 
 /*
- * The handles in the sinks must outlive the outlet. dead_letters: for DIVERT,
- * with slots as large as the ring's; else NULL. -EINVAL: the policy asks for
- * something that the sinks lack, or for a mark above the capacity;
+ * The handles in the sinks must outlive the outlet. dead_letters: for DIVERT, of
+ * any kind, with slots as large as the ring's, or a byte ring; else NULL. -EINVAL:
+ * the policy asks for something that the sinks lack, or for a mark above the
+ * capacity, or the sink is of a lane that there is not;
  * -EUSERS: as many outlets are open as the policy has parties, in living
  * processes; else as pinring_spsc_producer_open.
  */
@@ -114,10 +124,14 @@ enum pinring_fate {
 /*
  * An enum pinring_fate; or -EAGAIN (FAIL; OVERWRITE, where the oldest message is
  * not whole yet; DIVERT, where both are full), -ETIMEDOUT, or what push returns:
- * then the message is the sender's still.
+ * then the message is the sender's still. -EINVAL: this is a byte ring, to which
+ * messages of any size are sent by the second one; of another ring, that is
+ * -EMSGSIZE for any size but the slots'.
  */
 PINRING_API int pinring_outlet_send(struct pinring_outlet *outlet,
 				    const void *item);
+PINRING_API int pinring_outlet_send_bytes(struct pinring_outlet *outlet,
+					  const void *message, uint64_t bytes);
 
 /* above: the high mark was reached; else the low one. NULL: nobody is told. */
 PINRING_API void pinring_outlet_watch(struct pinring_outlet *outlet,
@@ -125,7 +139,7 @@ PINRING_API void pinring_outlet_watch(struct pinring_outlet *outlet,
 						      uint64_t fill),
 				      void *arg);
 
-/* Messages until the high mark (without marks: until the ring is full). */
+/* How many until the high mark (without marks: until the ring is full). */
 PINRING_API uint64_t pinring_outlet_credit(struct pinring_outlet *outlet);
 
 /* For pinring_wait_any(): until the ring is down to the low mark, or empty. */
@@ -135,11 +149,28 @@ pinring_outlet_when_low(const struct pinring_outlet *outlet);
 /* ------------------------------------------------------------------- sinks */
 PINRING_API struct pinring_sink
 pinring_spsc_sink(struct pinring_spsc_producer *producer);
+PINRING_API struct pinring_sink
+pinring_line_sink(struct pinring_line_producer *producer);
+PINRING_API struct pinring_sink
+pinring_chain_sink(struct pinring_chain_producer *producer);
+PINRING_API struct pinring_sink
+pinring_bytes_sink(struct pinring_bytes_producer *producer);
+PINRING_API struct pinring_sink
+pinring_broadcast_sink(struct pinring_broadcast_producer *producer);
 
-/* consumer: for OVERWRITE, a handle of this thread's on the same ring. */
+/* One lane: that of a partition. */
+PINRING_API struct pinring_sink
+pinring_lanes_sink(struct pinring_lane_writer *lane);
+
+/* consumer: for OVERWRITE, a handle of this thread's on the same ring; or NULL. */
 PINRING_API struct pinring_sink
 pinring_mpmc_sink(struct pinring_mpmc_producer *producer,
 		  struct pinring_mpmc_consumer *consumer);
+
+/* The same, for one lane. */
+PINRING_API struct pinring_sink
+pinring_priority_sink(struct pinring_priority_producer *producer, uint32_t lane,
+		      struct pinring_priority_consumer *consumer);
 
 #ifdef __cplusplus
 }
