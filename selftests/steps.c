@@ -204,7 +204,7 @@ static void ask_and_close(struct __test_metadata *_metadata, steps *self)
 {
 	uint64_t item[PINRING_LINE_WORDS] = { 0 };
 
-	EXPECT_EQ(0, pinring_duplex_post(&self->dc, item));
+	EXPECT_EQ(0, pinring_duplex_push(&self->dc, item));
 	pinring_duplex_close_caller(&self->dc);
 }
 
@@ -215,7 +215,7 @@ static void answer(struct __test_metadata *_metadata, steps *self)
 	expect_no_end(_metadata, self);
 	EXPECT_EQ(0, look_for_request(self));
 	EXPECT_EQ(0, pinring_duplex_answer(&self->ds, item));
-	EXPECT_EQ(0, pinring_duplex_poll(&self->dc, item));
+	EXPECT_EQ(0, pinring_duplex_pop(&self->dc, item));
 	self->dc.shared->caller_closed = 0;
 }
 
@@ -245,16 +245,16 @@ static void ask_again(struct __test_metadata *_metadata, steps *self)
 	uint64_t item[PINRING_LINE_WORDS] = { 0 };
 
 	expect_no_end(_metadata, self);
-	EXPECT_EQ(0, pinring_duplex_poll(&self->dc, item));
+	EXPECT_EQ(0, pinring_duplex_pop(&self->dc, item));
 	self->dc.shared->server_closed = 0;
-	EXPECT_EQ(0, pinring_duplex_post(&self->dc, item));
+	EXPECT_EQ(0, pinring_duplex_push(&self->dc, item));
 }
 
 TEST_F(steps, what_was_answered_before_closing_comes_before_the_end)
 {
 	uint64_t item[PINRING_LINE_WORDS] = { 0 };
 
-	ASSERT_EQ(0, pinring_duplex_post(&self->dc, item));
+	ASSERT_EQ(0, pinring_duplex_push(&self->dc, item));
 	at_each_step(_metadata, self, look_for_reply, answer_and_close, ask_again);
 }
 
