@@ -112,12 +112,22 @@ PINRING_FN uint64_t flow_run(uint64_t items)
 	return items < FLOW_BATCH ? items : FLOW_BATCH;
 }
 
-PINRING_FN void flow_fill_line(struct flow_line *line, uint64_t i)
+/*
+ * Word by word, as most messages are made. Where the compiler makes vectors of
+ * that, and it does of seven words and not of eight, what copies the message a
+ * moment later is three times as fast (docs/ring_line.md).
+ */
+PINRING_FN void flow_fill(uint64_t *word, int n, uint64_t i)
 {
 	int k;
 
-	for (k = 0; k < 8; k++)
-		line->word[k] = i + (uint64_t)k;
+	for (k = 0; k < n; k++)
+		*(volatile uint64_t *)&word[k] = i + (uint64_t)k;
+}
+
+PINRING_FN void flow_fill_line(struct flow_line *line, uint64_t i)
+{
+	flow_fill(line->word, 8, i);
 }
 
 /* 0 if the line is what flow_fill_line made. */

@@ -23,10 +23,7 @@ struct ours {
 
 PINRING_FN void fill(uint64_t *word, uint64_t i)
 {
-	int k;
-
-	for (k = 0; k < PINRING_LINE_WORDS; k++)
-		word[k] = i + (uint64_t)k;
+	flow_fill(word, PINRING_LINE_WORDS, i);
 }
 
 /* 0 if it is what fill() made. */
