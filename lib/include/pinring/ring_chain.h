@@ -161,9 +161,9 @@ PINRING_API void
 pinring_chain_consumer_close(struct pinring_chain_consumer *consumer);
 
 /*
- * Producer, where it has time to spare, as when it falls idle: move to the
- * smallest segment of which what is in the ring fills no more than `low`
- * percent, and give the pages of all segments that are out of use back to the
+ * Producer, where it has time to spare, as when it falls idle: move to a smaller
+ * segment, and on to the next smaller one as long as what is in the ring fills no
+ * more than `low` percent, and give the pages of all segments that are out of use back to the
  * system. Call it again once the consumer has followed, for those it still
  * drained. 0 (also where there is nothing to give back: hugetlb pages stay
  * reserved), -EPROTO, or what madvise(MADV_REMOVE) says. Not in a region that a
