@@ -340,6 +340,16 @@ TEST(hanging_test_is_killed_with_its_helpers)
 			(after.tv_nsec - before.tv_nsec) / 1000000);
 }
 
+TEST(timeout_may_come_from_outside)
+{
+	setenv("TEST_TIMEOUT", "1", 1);
+	RUN("-t", "waits");
+	unsetenv("TEST_TIMEOUT");
+	LEFT_WITH(1);
+	HAS("no end after 1 s, killed with its process group\n");
+	helper_is_gone(_metadata);
+}
+
 TEST(stopped_test_is_killed)
 {
 	RUN("-t", "stops");

@@ -21,6 +21,7 @@
  * in mid-test is one, and so is a failed EXPECT_*() in a forked helper.
  * Laxer: EXPECT_*() and ASSERT_*() may fail in any thread.
  *
+ * TEST_TIMEOUT in the environment is how many seconds each test may take.
  * Exit code: 0 passed, 1 failed, 4 all skipped.
  */
 #ifndef PINRING_KSELFTEST_HARNESS_H

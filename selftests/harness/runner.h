@@ -147,6 +147,7 @@ static bool th_verdict(const struct __test_metadata *t, const char *name, int si
 
 static void th_run(const struct __test_metadata *test, const void *variant, const char *name)
 {
+	const char *seconds = getenv("TEST_TIMEOUT");
 	const pid_t harness = getpid();
 	struct __test_metadata *t;
 	int sig, status = 0;
@@ -161,6 +162,8 @@ static void th_run(const struct __test_metadata *test, const void *variant, cons
 	}
 	*t = *test;
 	t->passed = true;
+	if (seconds)
+		t->timeout = atoi(seconds);
 
 	printf("#  RUN           %s ...\n", name);
 	fflush(NULL);
