@@ -141,6 +141,34 @@ TEST_F(outlet, wait_gives_up_in_time_and_goes_on_when_there_is_room)
 	EXPECT_EQ(SLOTS + 1u, counts(self->region).passed);
 }
 
+static bool there_seems_to_be_room(const void *side)
+{
+	return side;
+}
+
+static int races_to_lose;
+
+static int push_after_others(const struct pinring_sink *sink, const void *item,
+			     uint64_t bytes)
+{
+	(void)bytes;
+	return races_to_lose-- ? -EAGAIN : pinring_spsc_push(sink->producer, item);
+}
+
+TEST_F(outlet, wait_goes_on_when_another_took_the_room)
+{
+	struct pinring_sink sink = self->sink;
+
+	races_to_lose = 4;
+	sink.push = push_after_others;
+	sink.room.over = there_seems_to_be_room;
+	ASSERT_EQ(0, policy(self->region, PINRING_FULL_WAIT, 0, 0, 1));
+	ASSERT_EQ(0, open_on(self, &sink));
+	EXPECT_EQ(1, send_all(self->o, 1, PINRING_PASSED));
+	EXPECT_EQ(1u, counts(self->region).waited);
+	EXPECT_EQ(0u, counts(self->region).refused);
+}
+
 TEST_F(outlet, drop_drops_the_new)
 {
 	uint64_t v;
@@ -284,6 +312,26 @@ TEST_F(outlet, marks_are_crossed_once_each)
 		}
 		pinring_spsc_flush(&self->c);
 	}
+}
+
+/* Whichever of them it is: one looks in time. */
+TEST_F(outlet, senders_do_not_pass_the_mark_together)
+{
+	struct pinring_outlet *other;
+	struct crossing k = { 0 };
+
+	ASSERT_EQ(0, policy(self->region, PINRING_FULL_FAIL, 7, 2, 2));
+	ASSERT_EQ(0, open_on(self, &self->many));
+	ASSERT_EQ(0, pinring_outlet_open(self->region, "policy", &self->many, NULL,
+					 &other));
+	pinring_outlet_watch(self->o, crossed, &k);
+	pinring_outlet_watch(other, crossed, &k);
+	for (int i = 0; i < 7; i++) {
+		EXPECT_EQ(0, k.above);
+		EXPECT_EQ(1, send_all(i % 2 ? other : self->o, 1, PINRING_PASSED));
+	}
+	EXPECT_EQ(1, k.above);
+	pinring_outlet_close(other);
 }
 
 TEST_F(outlet, without_marks_credit_is_what_is_free)
@@ -643,7 +691,7 @@ TEST_F(outlet, threads_lose_nothing_uncounted)
  * Killed in a send, a process leaves one message of which the counts do not
  * tell: each sum may be off by one for each of the dead, and by no more.
  */
-TEST_F(outlet, the_killed_leave_one_message_each_in_doubt)
+TEST_F_TIMEOUT(outlet, the_killed_leave_one_message_each_in_doubt, 120)
 {
 	const uint64_t kills = SANITIZED ? 30 : 150;
 	struct dice d = { (uint64_t)getpid() };
