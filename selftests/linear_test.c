@@ -451,9 +451,13 @@ static int ticket_pop(struct queue *q, uint64_t *value)
 		uint64_t *turn = &q->slot[at % ROOM].turn;
 		uint64_t *slot = &q->slot[at % ROOM].value;
 		uint64_t early = __atomic_load_n(slot, __ATOMIC_ACQUIRE);
-		int64_t ahead = (int64_t)(__atomic_load_n(turn, __ATOMIC_ACQUIRE) -
-					  at - 1);
+		int64_t ahead;
 
+		/* Where threads are kept waiting, chance does not do it. */
+		if (q->flaw == DOUBLES && at % 16 == 0)
+			sched_yield();
+		ahead = (int64_t)(__atomic_load_n(turn, __ATOMIC_ACQUIRE) - at -
+				  1);
 		if (ahead < 0)
 			return -EAGAIN;
 		if (ahead > 0) {
@@ -562,7 +566,6 @@ TEST(every_planted_bug_is_found)
 TEST(a_queue_of_tickets_is_linearizable_as_one_until_it_reads_too_early)
 {
 	struct queue q = { .push = ticket_push, .pop = ticket_pop };
-
 	const char *what = "fine";
 
 	EXPECT_STREQ("fine", run(_metadata, &q, TICKETS(ROOM)));
