@@ -22,6 +22,13 @@ static inline bool pinring_broadcast_many(const struct pinring_broadcast_side *s
 	return s->flags & PINRING_BROADCAST_MANY;
 }
 
+static inline void pinring_broadcast_miss(struct pinring_broadcast_consumer *c,
+					  uint64_t n)
+{
+	c->missed += n;
+	pinring_count(&c->side.party->missed, n);
+}
+
 /*
  * Of a side that waits for another one, which may be dead: whether it is time to
  * find out. After 1024 refusals in a row, 2048, and so on.

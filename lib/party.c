@@ -113,7 +113,6 @@ struct pinring_party *pinring_party_claim(struct pinring_party *parties,
 		    !begin_tenancy(p, owner, &next))
 			continue;
 		__atomic_store_n(&p->cursor, 0, __ATOMIC_RELAXED);
-		__atomic_store_n(&p->refused, 0, __ATOMIC_RELAXED);
 		/* release: whoever sees the role sees whose it is */
 		__atomic_store_n(&p->owner, next | role, __ATOMIC_RELEASE);
 		return p;

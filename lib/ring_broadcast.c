@@ -388,6 +388,7 @@ pinring_broadcast_when_room(const struct pinring_broadcast_producer *p)
 		.over = is_roomy,
 		.mend = mend_for_producer,
 		.side = p,
+		.waited = &p->side.party->sent.waited,
 	};
 }
 
@@ -402,6 +403,7 @@ pinring_broadcast_when_ready(const struct pinring_broadcast_consumer *c)
 		.over = is_ready,
 		.mend = mend_for_consumer,
 		.side = c,
+		.waited = &c->side.party->received.waited,
 	};
 }
 

@@ -295,6 +295,7 @@ void pinring_broadcast_publish(struct pinring_broadcast_producer *p, uint64_t n)
 		publish_slot(p, p->write + i,
 			     i < n ? PINRING_BROADCAST_FULL :
 				     PINRING_BROADCAST_VOID);
+	pinring_count(&p->side.party->sent.messages, n);
 	count_void(&p->side, p->held - n);
 	/* For void slots, too: consumers that waited go on behind them. */
 	pinring_wake(&p->side.shared->sleepers.ready);
@@ -418,7 +419,8 @@ int64_t pinring_broadcast_settle_many(struct pinring_broadcast_consumer *c,
 			break;
 	if (!whole)
 		return pinring_broadcast_lose(c, n);
-	c->missed += n - whole;
+	pinring_broadcast_miss(c, n - whole);
+	pinring_count(&s->party->received.messages, whole);
 	c->read += n;
 	c->margin = 0;
 	return (int64_t)whole;

@@ -191,7 +191,7 @@ int pinring_broadcast_fall_back(struct pinring_broadcast_consumer *c)
 	if ((int64_t)(target - tail) > 0)
 		target = tail;
 	if ((int64_t)(target - c->read) > 0) {
-		c->missed += target - c->read;
+		pinring_broadcast_miss(c, target - c->read);
 		c->read = target;
 	}
 	c->tail = pinring_broadcast_many(s) ? c->read : tail;
@@ -202,7 +202,7 @@ int64_t pinring_broadcast_lose(struct pinring_broadcast_consumer *c, uint64_t n)
 {
 	if (pinring_broadcast_fall_back(c)) {
 		/* These are gone in any case. */
-		c->missed += n;
+		pinring_broadcast_miss(c, n);
 		c->read += n;
 		c->tail = c->read;
 	}
@@ -261,7 +261,8 @@ int64_t pinring_broadcast_settle(struct pinring_broadcast_consumer *c,
 	gone = (int64_t)(oldest - c->read) > 0 ? oldest - c->read : 0;
 	if (gone >= n)
 		return pinring_broadcast_lose(c, n);
-	c->missed += gone;
+	pinring_broadcast_miss(c, gone);
+	pinring_count(&c->side.party->received.messages, n - gone);
 	c->margin = 0;
 	c->read += n;
 	return (int64_t)(n - gone);

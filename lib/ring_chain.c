@@ -368,8 +368,8 @@ int pinring_chain_info(struct pinring_region *region, const char *name,
 	if (info.count > info.capacity)
 		info.count = info.capacity;
 	info.pending = (copy.tail - copy.head) % PINRING_CHAIN_MOVES;
-	info.grown = get(&h->grown);
-	info.shrunk = get(&h->shrunk);
+	info.grown = __atomic_load_n(&h->grown, __ATOMIC_RELAXED);
+	info.shrunk = __atomic_load_n(&h->shrunk, __ATOMIC_RELAXED);
 	info.peak = get(&h->peak);
 	info.moved_ns = get(&h->moved_ns);
 	info.fill = (uint32_t)(get(&h->fill) * 1000 >> FILL_SHIFT);

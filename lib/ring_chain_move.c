@@ -30,14 +30,14 @@ static void move_to(struct pinring_chain_producer *p, uint32_t segment)
 {
 	struct pinring_chain_header *h = p->shared;
 	uint32_t next = (pinring_chain_low(p->write) + 1) % PINRING_CHAIN_MOVES;
-	__u64 *count = segment > p->shape.segment ? &h->grown : &h->shrunk;
+	__u32 *count = segment > p->shape.segment ? &h->grown : &h->shrunk;
 	uint64_t bytes;
 
 	p->fell = segment < p->shape.segment;
 	p->above = 0;
 	p->below = 0;
 	set(&h->moves[next], place_of(p->write, segment));
-	set(count, __atomic_load_n(count, __ATOMIC_RELAXED) + 1);
+	__atomic_store_n(count, *count + 1, __ATOMIC_RELAXED);
 	set(&h->moved_ns, (uint64_t)pinring_now());
 	p->write = place_of(p->write, next);
 	p->shape.segment = (uint8_t)segment;
@@ -136,8 +136,12 @@ int64_t pinring_chain_look(struct pinring_chain_producer *p, uint64_t want)
 		return rc;
 	since = pinring_chain_slots(p->checked, p->write);
 	if (used == p->mask + 1) {
-		if (!grow(p, pending))
-			return want ? -EAGAIN : 0;
+		if (!grow(p, pending)) {
+			if (!want)
+				return 0;
+			pinring_count(&p->shared->refused, 1);
+			return -EAGAIN;
+		}
 	} else if (since >= p->check_interval) {
 		check_fill(p, used, pending);
 		since = 0;

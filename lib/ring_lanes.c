@@ -341,6 +341,7 @@ static void begin(struct pinring_lanes_consumer *c)
 	for (k = 0; k < c->n; k++)
 		__atomic_store_n(&l->partition[c->first + k].bell,
 				 (__u32)c->first, __ATOMIC_RELAXED);
+	c->party = party_of(l, c->first);
 	c->mask = l->mask;
 	c->slot_bytes = l->slot_bytes;
 	c->lazy = l->mask + 1 >= 16 ? (l->mask + 1) / 8 : 1;
@@ -515,6 +516,7 @@ struct pinring_wait pinring_lanes_when_room(const struct pinring_lane_writer *w)
 		.line = &w->shared->head,
 		.over = is_roomy,
 		.side = w,
+		.waited = &w->shared->sent.waited,
 	};
 }
 
@@ -525,6 +527,7 @@ pinring_lanes_when_ready(const struct pinring_lanes_consumer *c)
 		.word = &c->lanes.partition[c->first].ready,
 		.over = is_ready,
 		.side = c,
+		.waited = &c->party->received.waited,
 	};
 }
 

@@ -198,6 +198,7 @@ pinring_line_when_ready(const struct pinring_line_consumer *c)
 		.line = &c->lines[c->read & c->mask].word,
 		.over = is_ready,
 		.side = c,
+		.waited = &c->shared->received.waited,
 	};
 }
 
@@ -208,6 +209,7 @@ struct pinring_wait pinring_line_when_room(const struct pinring_line_producer *p
 		.line = &p->shared->head,
 		.over = is_roomy,
 		.side = p,
+		.waited = &p->shared->sent.waited,
 	};
 }
 

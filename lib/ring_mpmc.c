@@ -419,6 +419,7 @@ pinring_mpmc_when_room(const struct pinring_mpmc_producer *p)
 		.over = is_roomy,
 		.mend = mend,
 		.side = &p->side,
+		.waited = &p->side.party->sent.waited,
 	};
 }
 
@@ -430,6 +431,7 @@ pinring_mpmc_when_ready(const struct pinring_mpmc_consumer *c)
 		.over = is_ready,
 		.mend = mend,
 		.side = &c->side,
+		.waited = &c->side.party->received.waited,
 	};
 }
 

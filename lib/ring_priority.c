@@ -212,7 +212,7 @@ void pinring_priority_consumer_close(struct pinring_priority_consumer *c)
 static int64_t look(struct pinring_priority_consumer *c, uint32_t lane,
 		    uint64_t want, int64_t *why)
 {
-	int64_t n = pinring_mpmc_peek(&c->lane[lane], want);
+	int64_t n = pinring_mpmc_take(&c->lane[lane], want);
 
 	if (n > 0)
 		c->held = lane;
@@ -344,6 +344,7 @@ int64_t pinring_priority_peek(struct pinring_priority_consumer *c,
 		return -EPIPE;
 	if (__atomic_load_n(&c->shared->closed, __ATOMIC_RELAXED))
 		pinring_priority_close_consumer(c);
+	pinring_count(&c->lane[0].side.party->received.refused, 1);
 	return -EAGAIN;
 }
 
@@ -414,6 +415,7 @@ pinring_priority_when_ready(const struct pinring_priority_consumer *c)
 		.over = is_ready,
 		.mend = mend,
 		.side = c,
+		.waited = &c->lane[0].side.party->received.waited,
 	};
 }
 

@@ -129,10 +129,7 @@ static int lanes_push(const struct pinring_sink *s, const void *item,
 
 static uint64_t lanes_count(const struct pinring_sink *s)
 {
-	const struct pinring_lane_writer *w = s->producer;
-	__u64 head = __atomic_load_n(&w->shared->head, __ATOMIC_RELAXED);
-
-	return at_most(w->write - head, s->capacity);
+	return s->capacity - pinring_lanes_free(s->producer);
 }
 
 struct pinring_sink pinring_lanes_sink(struct pinring_lane_writer *w)
@@ -164,7 +161,7 @@ static uint64_t mpmc_count(const struct pinring_sink *s)
 
 static int mpmc_discard(const struct pinring_sink *s)
 {
-	int64_t n = pinring_mpmc_peek(s->consumer, 1);
+	int64_t n = pinring_mpmc_take(s->consumer, 1);
 
 	if (n < 0)
 		return (int)n;

@@ -8,6 +8,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pinring/counts.h>
 #include <pinring/wait.h>
 
 #include "internal.h"
@@ -139,6 +140,9 @@ static int wait_any(const struct pinring_wait *w, uint32_t n,
 	if (rc >= 0 || timeout_ns <= 0)
 		return rc >= 0 ? rc : -ETIMEDOUT;
 	deadline = pinring_deadline(timeout_ns);
+	for (i = 0; i < n; i++)
+		if (w[i].waited)
+			pinring_count(w[i].waited, 1);
 	for (i = 0; i < patience->polls; i++) {
 		pinring_snooze(line, w->over, w->side);
 		rc = first_over(w, n);

@@ -74,8 +74,10 @@ static const struct field_case party[] = {
 	AT(pinring_party, born, 8, 8),
 	AT(pinring_party, space, 16, 8),
 	AT(pinring_party, cursor, 24, 8),
-	AT(pinring_party, refused, 32, 8),
-	AT(pinring_party, reserved, 40, 88),
+	AT(pinring_party, sent, 32, 32),
+	AT(pinring_party, received, 64, 32),
+	AT(pinring_party, missed, 96, 8),
+	AT(pinring_party, reserved, 104, 24),
 };
 
 static const struct field_case mpmc_header[] = {
@@ -147,7 +149,8 @@ static const struct field_case policy_header[] = {
 static const struct field_case lane[] = {
 	AT(pinring_lane, tail, 0, 8),
 	AT(pinring_lane, held, 8, 8),
-	AT(pinring_lane, producer_reserved, 16, 112),
+	AT(pinring_lane, sent, 16, 32),
+	AT(pinring_lane, producer_reserved, 48, 80),
 	AT(pinring_lane, head, 128, 8),
 	AT(pinring_lane, room, 136, 4),
 	AT(pinring_lane, room_reserved, 140, 4),
@@ -184,6 +187,13 @@ static const struct field_case sleepers[] = {
 	AT(pinring_sleepers, reserved, 8, 120),
 };
 
+static const struct field_case counts[] = {
+	AT(pinring_counts, messages, 0, 8),
+	AT(pinring_counts, bytes, 8, 8),
+	AT(pinring_counts, refused, 16, 8),
+	AT(pinring_counts, waited, 24, 8),
+};
+
 static const struct field_case spsc_header[] = {
 	AT(pinring_spsc_header, magic, 0, 8),
 	AT(pinring_spsc_header, capacity, 8, 8),
@@ -193,10 +203,12 @@ static const struct field_case spsc_header[] = {
 	AT(pinring_spsc_header, seal, 120, 8),
 	AT(pinring_spsc_header, tail, 128, 8),
 	AT(pinring_spsc_header, producer_closed, 136, 8),
-	AT(pinring_spsc_header, producer_reserved, 144, 112),
+	AT(pinring_spsc_header, sent, 144, 32),
+	AT(pinring_spsc_header, producer_reserved, 176, 80),
 	AT(pinring_spsc_header, head, 256, 8),
 	AT(pinring_spsc_header, consumer_closed, 264, 8),
-	AT(pinring_spsc_header, consumer_reserved, 272, 112),
+	AT(pinring_spsc_header, received, 272, 32),
+	AT(pinring_spsc_header, consumer_reserved, 304, 80),
 	AT(pinring_spsc_header, sleepers, 384, 128),
 };
 
@@ -213,10 +225,12 @@ static const struct field_case line_header[] = {
 	AT(pinring_line_header, seal, 120, 8),
 	AT(pinring_line_header, sleepers, 128, 128),
 	AT(pinring_line_header, producer_closed, 256, 8),
-	AT(pinring_line_header, producer_reserved, 264, 120),
+	AT(pinring_line_header, sent, 264, 32),
+	AT(pinring_line_header, producer_reserved, 296, 88),
 	AT(pinring_line_header, head, 384, 8),
 	AT(pinring_line_header, consumer_closed, 392, 8),
-	AT(pinring_line_header, consumer_reserved, 400, 112),
+	AT(pinring_line_header, received, 400, 32),
+	AT(pinring_line_header, consumer_reserved, 432, 80),
 };
 
 static const struct field_case duplex[] = {
@@ -240,10 +254,12 @@ static const struct field_case bytes_header[] = {
 	AT(pinring_bytes_header, seal, 120, 8),
 	AT(pinring_bytes_header, tail, 128, 8),
 	AT(pinring_bytes_header, producer_closed, 136, 8),
-	AT(pinring_bytes_header, producer_reserved, 144, 112),
+	AT(pinring_bytes_header, sent, 144, 32),
+	AT(pinring_bytes_header, producer_reserved, 176, 80),
 	AT(pinring_bytes_header, head, 256, 8),
 	AT(pinring_bytes_header, consumer_closed, 264, 8),
-	AT(pinring_bytes_header, consumer_reserved, 272, 112),
+	AT(pinring_bytes_header, received, 272, 32),
+	AT(pinring_bytes_header, consumer_reserved, 304, 80),
 	AT(pinring_bytes_header, sleepers, 384, 128),
 };
 
@@ -309,16 +325,18 @@ static const struct field_case chain_header[] = {
 	AT(pinring_chain_header, sleepers, 128, 128),
 	AT(pinring_chain_header, tail, 256, 8),
 	AT(pinring_chain_header, producer_closed, 264, 8),
-	AT(pinring_chain_header, grown, 272, 8),
-	AT(pinring_chain_header, shrunk, 280, 8),
-	AT(pinring_chain_header, peak, 288, 8),
-	AT(pinring_chain_header, moved_ns, 296, 8),
-	AT(pinring_chain_header, fill, 304, 8),
-	AT(pinring_chain_header, producer_reserved, 312, 8),
+	AT(pinring_chain_header, grown, 272, 4),
+	AT(pinring_chain_header, shrunk, 276, 4),
+	AT(pinring_chain_header, peak, 280, 8),
+	AT(pinring_chain_header, moved_ns, 288, 8),
+	AT(pinring_chain_header, fill, 296, 8),
+	AT(pinring_chain_header, refused, 304, 8),
+	AT(pinring_chain_header, waited, 312, 8),
 	AT(pinring_chain_header, moves, 320, 64),
 	AT(pinring_chain_header, head, 384, 8),
 	AT(pinring_chain_header, consumer_closed, 392, 8),
-	AT(pinring_chain_header, consumer_reserved, 400, 112),
+	AT(pinring_chain_header, received, 400, 32),
+	AT(pinring_chain_header, consumer_reserved, 432, 80),
 };
 
 static const struct field_case device_slot[] = {
@@ -398,6 +416,7 @@ static const struct struct_case structs[] = {
 	STRUCT(object, 128, 128),
 	STRUCT(doorbell_lines, 256, 128),
 	STRUCT(sleepers, 128, 128),
+	STRUCT(counts, 32, 8),
 	STRUCT(tally, 128, 128),
 	STRUCT(policy_header, 128, 128),
 	STRUCT(spsc_header, 512, 128),

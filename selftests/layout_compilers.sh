@@ -143,25 +143,25 @@ a longer object|s/__u32 reserved0;/__u64 reserved0;/
 a longer name in an object|s/PINRING_NAME_MAX 64/PINRING_NAME_MAX 72/
 one object more|s/PINRING_OBJECTS_MAX 62/PINRING_OBJECTS_MAX 63/
 a doorbell whose waiter is nearer|s/ringer_reserved\[15\]/ringer_reserved[7]/
-an SPSC ring whose sides share a line|/struct pinring_spsc_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
+an SPSC ring whose sides share a line|/struct pinring_spsc_header {/,/^}/s/producer_reserved\[10\]/producer_reserved[2]/
 sleepers on a longer line|/struct pinring_sleepers {/,/^}/s/reserved\[15\]/reserved[16]/
 an SPSC ring whose sleepers moved|/struct pinring_spsc_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
-a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a longer SPSC header|/struct pinring_spsc_header {/,/^}/s/consumer_reserved\[10\]/consumer_reserved[11]/
 a byte ring whose sleepers moved|/struct pinring_bytes_header {/,/^}/s/struct pinring_sleepers sleepers;/__u64 gap[16]; &/
 a line of eight words and one|s/PINRING_LINE_WORDS 7/PINRING_LINE_WORDS 8/
 a line ring with its seal moved|/struct pinring_line_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
-a line ring whose sides share a line|/struct pinring_line_header {/,/^}/s/producer_reserved\[15\]/producer_reserved[7]/
-a longer line ring header|/struct pinring_line_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a line ring whose sides share a line|/struct pinring_line_header {/,/^}/s/producer_reserved\[11\]/producer_reserved[3]/
+a longer line ring header|/struct pinring_line_header {/,/^}/s/consumer_reserved\[10\]/consumer_reserved[11]/
 a duplex slot with its seal moved|/struct pinring_duplex {/,/^}/s/__u64 reserved\[14\]/__u64 reserved[13]/
 a duplex slot whose sides share a line|/struct pinring_duplex {/,/^}/s/caller_reserved\[15\]/caller_reserved[7]/
 a longer duplex slot|/struct pinring_duplex {/,/^}/s/server_reserved\[15\]/server_reserved[16]/
 a byte ring with its seal moved|/struct pinring_bytes_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
-a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
-a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a byte ring whose sides share a line|/struct pinring_bytes_header {/,/^}/s/producer_reserved\[10\]/producer_reserved[2]/
+a longer byte ring header|/struct pinring_bytes_header {/,/^}/s/consumer_reserved\[10\]/consumer_reserved[11]/
 lanes with their seal moved|/struct pinring_lanes_header {/,/^}/s/__u64 reserved\[5\]/__u64 reserved[4]/
 lanes whose rare words left their line|/struct pinring_lanes_header {/,/^}/s/rare_reserved\[14\]/rare_reserved[30]/
 a partition with a wider bell|/struct pinring_lanes_partition {/,/^}/s/__u32 bell;/__u64 bell;/
-a lane whose sides share a line|/struct pinring_lane {/,/^}/s/producer_reserved\[14\]/producer_reserved[6]/
+a lane whose sides share a line|/struct pinring_lane {/,/^}/s/producer_reserved\[10\]/producer_reserved[2]/
 a lane with a wider word to sleep on|/struct pinring_lane {/,/^}/s/__u32 room;/__u64 room;/
 a longer lane|/struct pinring_lane {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
 a oneshot whose payload moved|/struct pinring_oneshot_slot {/,/^}/s/__u32 length;/__u64 length;/
@@ -172,12 +172,13 @@ a priority ring whose sleepers moved|/struct pinring_priority_header {/,/^}/s/st
 a chain with a wider threshold|/struct pinring_chain_header {/,/^}/s/__u16 high;/__u32 high;/
 a chain whose sides share a line|/struct pinring_chain_header {/,/^}/s/__u64 moves\[PINRING_CHAIN_MOVES\];//
 a chain with one move fewer|s/PINRING_CHAIN_MOVES 8/PINRING_CHAIN_MOVES 7/
-a longer chain header|/struct pinring_chain_header {/,/^}/s/consumer_reserved\[14\]/consumer_reserved[15]/
+a longer chain header|/struct pinring_chain_header {/,/^}/s/consumer_reserved\[10\]/consumer_reserved[11]/
 a broadcast ring with its seal moved|/struct pinring_broadcast_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/
 a broadcast ring with wider flags|/struct pinring_broadcast_header {/,/^}/s/__u32 flags;/__u64 flags;/
 a broadcast ring whose tail shares a line|/struct pinring_broadcast_header {/,/^}/s/tail_reserved\[14\]/tail_reserved[6]/
 a broadcast ring whose sleepers moved|/struct pinring_broadcast_header {/,/^}/s/limit_reserved\[13\]/limit_reserved[29]/
 a party whose cursor moved|/struct pinring_party {/,/^}/s/__u64 cursor;/__u64 gap; &/
+a party with longer counts|/struct pinring_counts {/,/^}/s/__u64 waited;/& __u64 gap;/
 a device ring with its seal moved|/struct pinring_device_ring_header {/,/^}/s/__u64 reserved\[12\]/__u64 reserved[11]/
 a tally that shares its line|/struct pinring_tally {/,/^}/s/reserved\[9\]/reserved[1]/; /struct pinring_tally {/,/^}/s/PINRING_ALIGNED(128)/PINRING_ALIGNED(64)/
 a policy with its seal moved|/struct pinring_policy_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/

@@ -414,10 +414,18 @@ static const struct field spsc_fields[] = {
 	ONE(pinring_spsc_header, seal),
 	FREE(pinring_spsc_header, tail, indices_sane, "runs freely: from head to head + capacity"),
 	FREE(pinring_spsc_header, producer_closed, closed_sane, "0 or 1"),
-	MANY_FREE(pinring_spsc_header, producer_reserved, 14, later),
+	FREE(pinring_spsc_header, sent.messages, NULL, "a count"),
+	FREE(pinring_spsc_header, sent.bytes, NULL, "a count"),
+	FREE(pinring_spsc_header, sent.refused, NULL, "a count"),
+	FREE(pinring_spsc_header, sent.waited, NULL, "a count"),
+	MANY_FREE(pinring_spsc_header, producer_reserved, 10, later),
 	FREE(pinring_spsc_header, head, indices_sane, "runs freely: from tail - capacity to tail"),
 	FREE(pinring_spsc_header, consumer_closed, closed_sane, "0 or 1"),
-	MANY_FREE(pinring_spsc_header, consumer_reserved, 14, later),
+	FREE(pinring_spsc_header, received.messages, NULL, "a count"),
+	FREE(pinring_spsc_header, received.bytes, NULL, "a count"),
+	FREE(pinring_spsc_header, received.refused, NULL, "a count"),
+	FREE(pinring_spsc_header, received.waited, NULL, "a count"),
+	MANY_FREE(pinring_spsc_header, consumer_reserved, 10, later),
 };
 
 static const struct field device_fields[] = {

@@ -233,7 +233,7 @@ TEST_F(hostile, nobody_leaves_the_ring)
 	__u64 *words[] = { &h->tail, &h->head, &h->moves[0], &h->moves[1],
 			   &h->moves[2], &h->moves[3], &h->moves[4],
 			   &h->moves[5], &h->moves[6], &h->moves[7], &h->peak,
-			   &h->fill, &h->grown };
+			   &h->fill, &h->refused };
 	uint64_t seen[8] = { 0 };
 
 	for (int i = 0; i < (SANITIZED ? 300000 : 1000000); i++) {

@@ -20,6 +20,7 @@
 		__s32: "__s32", __u16: "__u16", __u8: "__u8",           \
 		float: "float", double: "double", char *: "char",       \
 		struct pinring_sleepers: "struct pinring_sleepers",     \
+		struct pinring_counts: "struct pinring_counts",         \
 		struct pinring_line: "struct pinring_line")
 #define TYPE_UNIT(x)                                                    \
 	_Generic((x),                                                   \
@@ -83,6 +84,15 @@ static const struct layout_field sleepers[] = {
 #undef R
 };
 
+static const struct layout_field counts[] = {
+#define R(field, who) F(pinring_counts, field, who)
+	R(messages, "its side"),
+	R(bytes, "its side"),
+	R(refused, "its side"),
+	R(waited, "its side"),
+#undef R
+};
+
 static const struct layout_field spsc_header[] = {
 #define R(field, who) F(pinring_spsc_header, field, who)
 	R(magic, "creator"),
@@ -93,9 +103,11 @@ static const struct layout_field spsc_header[] = {
 	R(seal, "creator"),
 	R(tail, "producer"),
 	R(producer_closed, "producer"),
+	R(sent, "producer"),
 	R(producer_reserved, "nobody"),
 	R(head, "consumer"),
 	R(consumer_closed, "consumer"),
+	R(received, "consumer"),
 	R(consumer_reserved, "nobody"),
 	R(sleepers, "as struct pinring_sleepers"),
 #undef R
@@ -117,9 +129,11 @@ static const struct layout_field line_header[] = {
 	R(seal, "creator"),
 	R(sleepers, "as struct pinring_sleepers"),
 	R(producer_closed, "producer"),
+	R(sent, "producer"),
 	R(producer_reserved, "nobody"),
 	R(head, "consumer"),
 	R(consumer_closed, "consumer"),
+	R(received, "consumer"),
 	R(consumer_reserved, "nobody"),
 #undef R
 };
@@ -148,9 +162,11 @@ static const struct layout_field bytes_header[] = {
 	R(seal, "creator"),
 	R(tail, "producer"),
 	R(producer_closed, "producer"),
+	R(sent, "producer"),
 	R(producer_reserved, "nobody"),
 	R(head, "consumer"),
 	R(consumer_closed, "consumer"),
+	R(received, "consumer"),
 	R(consumer_reserved, "nobody"),
 	R(sleepers, "as struct pinring_sleepers"),
 #undef R
@@ -162,7 +178,9 @@ static const struct layout_field party[] = {
 	R(born, "its side"),
 	R(space, "its side"),
 	R(cursor, "its side"),
-	R(refused, "its side"),
+	R(sent, "its side"),
+	R(received, "its side"),
+	R(missed, "its side"),
 	R(reserved, "nobody"),
 #undef R
 };
@@ -245,6 +263,7 @@ static const struct layout_field lane[] = {
 #define R(field, who) F(pinring_lane, field, who)
 	R(tail, "producer"),
 	R(held, "producer"),
+	R(sent, "producer"),
 	R(producer_reserved, "nobody"),
 	R(head, "consumer"),
 	R(room, "producer by or, waker by cmpxchg"),
@@ -357,10 +376,12 @@ static const struct layout_field chain_header[] = {
 	R(peak, "producer"),
 	R(moved_ns, "producer"),
 	R(fill, "producer"),
-	R(producer_reserved, "nobody"),
+	R(refused, "producer"),
+	R(waited, "producer"),
 	R(moves, "producer"),
 	R(head, "consumer"),
 	R(consumer_closed, "consumer"),
+	R(received, "consumer"),
 	R(consumer_reserved, "nobody"),
 #undef R
 };
@@ -455,6 +476,7 @@ const struct layout_struct layout_structs[] = {
 	S(object),
 	S(doorbell_lines),
 	S(sleepers),
+	S(counts),
 	S(spsc_header),
 	S(line),
 	S(line_header),

@@ -184,6 +184,21 @@ struct pinring_sleepers {
 PINRING_ASSERT_SIZE(struct pinring_sleepers, 128);
 PINRING_ASSERT_OFFSET(struct pinring_sleepers, room, 4);
 
+/* ------------------------------------------------------------------ counts
+ *
+ * What one side has done, on a line that it alone writes; anybody reads. Who comes
+ * after it counts on. PINRING_NO_STATS leaves inline code without them: then they
+ * stay what they are.
+ */
+struct pinring_counts {
+	__u64 messages; /* and their bytes: where no index tells */
+	__u64 bytes;
+	__u64 refused; /* times it found the ring full, or empty */
+	__u64 waited; /* times it had to wait */
+};
+
+PINRING_ASSERT_SIZE(struct pinring_counts, 32);
+
 /* --------------------------------------------------------------- SPSC ring
  *
  * Indices run freely over 64 bits; slot = index & (capacity - 1).
@@ -199,11 +214,13 @@ struct pinring_spsc_header {
 	/* producer writes */
 	__u64 tail; /* slots published */
 	__u64 producer_closed; /* 1: no more will come */
-	__u64 producer_reserved[14];
+	struct pinring_counts sent;
+	__u64 producer_reserved[10];
 	/* consumer writes */
 	__u64 head; /* slots given back */
 	__u64 consumer_closed; /* 1: nobody reads on */
-	__u64 consumer_reserved[14];
+	struct pinring_counts received;
+	__u64 consumer_reserved[10];
 	struct pinring_sleepers sleepers;
 } PINRING_ALIGNED(128);
 
@@ -248,11 +265,13 @@ struct pinring_line_header {
 	struct pinring_sleepers sleepers;
 	/* producer writes */
 	__u64 producer_closed; /* 1: no more will come */
-	__u64 producer_reserved[15];
+	struct pinring_counts sent;
+	__u64 producer_reserved[11];
 	/* consumer writes */
 	__u64 head; /* lines given back */
 	__u64 consumer_closed; /* 1: nobody reads on */
-	__u64 consumer_reserved[14];
+	struct pinring_counts received;
+	__u64 consumer_reserved[10];
 } PINRING_ALIGNED(128);
 
 #define PINRING_LINE_MAGIC 0x656e696c2e7270ull /* "pr.line" */
@@ -325,11 +344,13 @@ struct pinring_bytes_header {
 	/* producer writes */
 	__u64 tail; /* end of what is published */
 	__u64 producer_closed; /* 1: no more will come */
-	__u64 producer_reserved[14];
+	struct pinring_counts sent;
+	__u64 producer_reserved[10];
 	/* consumer writes */
 	__u64 head; /* end of what is given back */
 	__u64 consumer_closed; /* 1: nobody reads on */
-	__u64 consumer_reserved[14];
+	struct pinring_counts received;
+	__u64 consumer_reserved[10];
 	struct pinring_sleepers sleepers;
 } PINRING_ALIGNED(128);
 
@@ -405,8 +426,11 @@ struct pinring_party {
 	 * done with their slots.
 	 */
 	__u64 cursor;
-	__u64 refused; /* times it found the ring full, or empty */
-	__u64 reserved[11];
+	/* As a producer, and as a consumer: all its tenants. */
+	struct pinring_counts sent;
+	struct pinring_counts received;
+	__u64 missed; /* a broadcast ring's consumer: where it was lapped */
+	__u64 reserved[3];
 } PINRING_ALIGNED(128);
 
 #define PINRING_PARTIES_MAX 256
@@ -421,6 +445,8 @@ enum pinring_party_role {
 
 PINRING_ASSERT_SIZE(struct pinring_party, 128);
 PINRING_ASSERT_OFFSET(struct pinring_party, cursor, 24);
+PINRING_ASSERT_OFFSET(struct pinring_party, sent, 32);
+PINRING_ASSERT_OFFSET(struct pinring_party, received, 64);
 
 struct pinring_mpmc_header {
 	/* sealed by the creator */
@@ -619,7 +645,8 @@ struct pinring_lane {
 	__u64 tail; /* slots published */
 	/* End of what it has reserved; as tail: nothing. For who waits to end. */
 	__u64 held;
-	__u64 producer_reserved[14];
+	struct pinring_counts sent;
+	__u64 producer_reserved[10];
 	/* consumer writes */
 	__u64 head; /* slots given back */
 	/* A futex word as in struct pinring_sleepers: the producer sleeps on it. */
@@ -630,6 +657,7 @@ struct pinring_lane {
 
 PINRING_ASSERT_SIZE(struct pinring_lane, 256);
 PINRING_ASSERT_OFFSET(struct pinring_lane, held, 8);
+PINRING_ASSERT_OFFSET(struct pinring_lane, sent, 16);
 PINRING_ASSERT_OFFSET(struct pinring_lane, head, 128);
 PINRING_ASSERT_OFFSET(struct pinring_lane, room, 136);
 
@@ -852,17 +880,19 @@ struct pinring_chain_header {
 	/* producer writes */
 	__u64 tail; /* place: messages published */
 	__u64 producer_closed; /* 1: no more will come */
-	__u64 grown; /* moves to larger segments */
-	__u64 shrunk; /* moves to smaller ones */
+	__u32 grown; /* moves to larger segments */
+	__u32 shrunk; /* moves to smaller ones */
 	__u64 peak; /* most messages it found in the ring */
 	__u64 moved_ns; /* CLOCK_MONOTONIC of the last move; 0: none */
 	__u64 fill; /* average over about a window, of capacity = 2^24 */
-	__u64 producer_reserved;
+	__u64 refused; /* as in struct pinring_counts */
+	__u64 waited;
 	__u64 moves[PINRING_CHAIN_MOVES]; /* places; stored before tail is */
 	/* consumer writes */
 	__u64 head; /* place: slots given back */
 	__u64 consumer_closed; /* 1: nobody reads on */
-	__u64 consumer_reserved[14];
+	struct pinring_counts received;
+	__u64 consumer_reserved[10];
 } PINRING_ALIGNED(128);
 
 #define PINRING_CHAIN_MAGIC 0x6e696168632e7270ull /* "pr.chain" */

@@ -69,6 +69,40 @@ PINRING_API int
 pinring_device_consumer_open(struct pinring_region *region, const char *name,
 			     struct pinring_device_consumer *consumer);
 
+/* What the sides of one kind have done, all that there ever were. */
+struct pinring_side_info {
+	uint64_t messages;
+	uint64_t bytes; /* of payload */
+	uint64_t refused; /* times they found the ring full, or empty */
+	uint64_t waited; /* times they had to wait */
+};
+
+struct pinring_ring_info {
+	uint64_t struct_size;
+	uint32_t type; /* enum pinring_object_type */
+	uint32_t closed; /* by either side */
+	uint64_t capacity; /* messages; of a byte ring, bytes; of lanes, each */
+	uint64_t slot_bytes; /* 0: of any size */
+	uint64_t lost; /* by dead consumers of MPMC and priority rings */
+	uint64_t missed; /* by lapped consumers of a broadcast ring */
+	struct pinring_side_info sent, received;
+};
+
+/*
+ * What any process that has the region can tell of a ring, without a side of it
+ * and without anybody noticing: of every kind but duplex slot, oneshot and device
+ * ring, for which it is -EINVAL. Numbers move while it reads: they belong together
+ * once nobody is at work.
+ *
+ * Messages are received when their slots are given back; in a broadcast ring once
+ * for each consumer. Killed between a message and its count, a side of an MPMC,
+ * priority or broadcast ring leaves one that is not told. Errors as those of
+ * pinring_spsc_producer_open. Walks over what is in a line ring.
+ */
+PINRING_API int pinring_ring_info(struct pinring_region *region,
+				  const char *name,
+				  struct pinring_ring_info *info);
+
 #ifdef __cplusplus
 }
 #endif

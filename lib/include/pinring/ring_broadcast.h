@@ -58,6 +58,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <pinring/counts.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
 #include <pinring/wait.h>
@@ -340,6 +341,8 @@ pinring_broadcast_reserve(struct pinring_broadcast_producer *p, uint64_t want,
 	if (__builtin_expect(room < want, 0)) {
 		int64_t n = pinring_broadcast_make_room(p, want);
 
+		if (n == -EAGAIN)
+			pinring_count(&p->side.party->sent.refused, 1);
 		if (n < 0)
 			return n;
 		room = (uint64_t)n;
@@ -493,6 +496,8 @@ pinring_broadcast_peek(struct pinring_broadcast_consumer *c, uint64_t want,
 	if (__builtin_expect(ready < want, 0)) {
 		int rc = pinring_broadcast_look(c, want);
 
+		if (rc == -EAGAIN)
+			pinring_count(&c->side.party->received.refused, 1);
 		if (rc < 0)
 			return rc;
 		ready = c->tail - c->read;
@@ -526,9 +531,11 @@ pinring_broadcast_release(struct pinring_broadcast_consumer *c, uint64_t n)
 			    s->depth)
 			return pinring_broadcast_settle(c, n);
 		c->read += n;
+		pinring_count(&s->party->received.messages, n);
 		return (int64_t)n;
 	}
 	c->read += n;
+	pinring_count(&s->party->received.messages, n);
 	if (c->read - c->released >= c->lazy)
 		pinring_broadcast_give_back(c);
 	return (int64_t)n;

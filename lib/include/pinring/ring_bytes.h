@@ -49,6 +49,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <sys/uio.h>
+#include <pinring/counts.h>
 #include <pinring/pinring_layout.h>
 #include <pinring/region.h>
 #include <pinring/wait.h>
@@ -64,6 +65,7 @@ struct pinring_bytes_producer {
 	uint64_t published; /* tail as last written */
 	uint64_t head; /* consumer's, as last read */
 	uint64_t wanted; /* bytes that reserve last found no room for */
+	__u64 staged, staged_bytes; /* since the last publish, for the counts */
 	uint64_t mask; /* capacity - 1 */
 	unsigned char *records;
 	struct pinring_bytes_header *shared;
@@ -78,6 +80,8 @@ struct pinring_bytes_consumer {
 	uint64_t lazy; /* give back after this many bytes */
 	uint64_t mask;
 	unsigned char *records;
+	__u64 peeked, peeked_bytes; /* by the last peek, for the counts */
+	__u64 done, done_bytes; /* released, since the last give-back */
 	struct pinring_bytes_header *shared;
 	struct pinring_region *region;
 } PINRING_ALIGNED(128);
@@ -138,6 +142,11 @@ static inline __u64 *pinring_bytes_word(unsigned char *records, uint64_t at)
 static inline void pinring_bytes_publish(struct pinring_bytes_producer *p)
 {
 	p->published = p->write;
+	/* In the line of tail, which it takes along. */
+	pinring_count(&p->shared->sent.messages, p->staged);
+	pinring_count(&p->shared->sent.bytes, p->staged_bytes);
+	p->staged = 0;
+	p->staged_bytes = 0;
 	/* release: pairs with the acquire of tail in pinring_bytes_look */
 	__atomic_store_n(&p->shared->tail, p->write, __ATOMIC_RELEASE);
 	pinring_wake(&p->shared->sleepers.ready);
@@ -180,6 +189,7 @@ static inline int pinring_bytes_reserve(struct pinring_bytes_producer *p,
 			if (p->published != p->write)
 				pinring_bytes_publish(p);
 			p->wanted = skip + record;
+			pinring_count(&p->shared->sent.refused, 1);
 			return -EAGAIN;
 		}
 	}
@@ -200,6 +210,8 @@ static inline void pinring_bytes_stage(struct pinring_bytes_producer *p,
 {
 	*pinring_bytes_word(p->records, p->record & p->mask) = bytes;
 	p->write = p->record + pinring_bytes_record(bytes);
+	p->staged++;
+	p->staged_bytes += bytes;
 }
 
 /* The same, and publish it with all that was staged. */
@@ -298,6 +310,10 @@ static inline int64_t pinring_bytes_free(const struct pinring_bytes_producer *p)
 static inline void pinring_bytes_give_back(struct pinring_bytes_consumer *c)
 {
 	c->released = c->read;
+	pinring_count(&c->shared->received.messages, c->done);
+	pinring_count(&c->shared->received.bytes, c->done_bytes);
+	c->done = 0;
+	c->done_bytes = 0;
 	/* release: the records are read before the producer may reuse them */
 	__atomic_store_n(&c->shared->head, c->read, __ATOMIC_RELEASE);
 	pinring_wake(&c->shared->sleepers.room);
@@ -336,6 +352,8 @@ static inline int pinring_bytes_look(struct pinring_bytes_consumer *c,
 		}
 		if (!ready) {
 			pinring_bytes_flush(c);
+			if (!closed)
+				pinring_count(&c->shared->received.refused, 1);
 			return closed ? -EPIPE : -EAGAIN;
 		}
 	}
@@ -359,6 +377,8 @@ static inline int pinring_bytes_look(struct pinring_bytes_consumer *c,
 	*at = c->records + place + PINRING_RECORD_WORD_BYTES;
 	*bytes = length;
 	c->next = from + record;
+	c->peeked++;
+	c->peeked_bytes += length;
 	return 0;
 }
 
@@ -370,6 +390,8 @@ static inline int pinring_bytes_look(struct pinring_bytes_consumer *c,
 static inline int pinring_bytes_peek(struct pinring_bytes_consumer *c,
 				     const void **at, uint64_t *bytes)
 {
+	c->peeked = 0;
+	c->peeked_bytes = 0;
 	return pinring_bytes_look(c, c->read, at, bytes);
 }
 
@@ -385,6 +407,8 @@ static inline int64_t pinring_bytes_peek_batch(struct pinring_bytes_consumer *c,
 	uint64_t seen;
 	int rc = 0;
 
+	c->peeked = 0;
+	c->peeked_bytes = 0;
 	for (seen = 0; seen < n; seen++) {
 		const void *at;
 		uint64_t bytes;
@@ -403,6 +427,10 @@ static inline int64_t pinring_bytes_peek_batch(struct pinring_bytes_consumer *c,
 static inline void pinring_bytes_release(struct pinring_bytes_consumer *c)
 {
 	c->read = c->next;
+	c->done += c->peeked;
+	c->done_bytes += c->peeked_bytes;
+	c->peeked = 0;
+	c->peeked_bytes = 0;
 	if (c->read - c->released >= c->lazy)
 		pinring_bytes_give_back(c);
 }
@@ -507,7 +535,8 @@ static inline struct pinring_wait
 pinring_bytes_when_ready(const struct pinring_bytes_consumer *c)
 {
 	struct pinring_wait w = { &c->shared->sleepers.ready, &c->shared->tail,
-				  pinring_bytes_is_ready, NULL, c };
+				  pinring_bytes_is_ready, NULL, c,
+				  &c->shared->received.waited };
 
 	return w;
 }
@@ -517,7 +546,8 @@ static inline struct pinring_wait
 pinring_bytes_when_room(const struct pinring_bytes_producer *p)
 {
 	struct pinring_wait w = { &p->shared->sleepers.room, &p->shared->head,
-				  pinring_bytes_is_roomy, NULL, p };
+				  pinring_bytes_is_roomy, NULL, p,
+				  &p->shared->sent.waited };
 
 	return w;
 }

@@ -47,6 +47,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <pinring/counts.h>
 #include <pinring/pinring_layout.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
@@ -321,6 +322,8 @@ static inline int64_t pinring_chain_peek(struct pinring_chain_consumer *c,
 			pinring_chain_flush(c);
 			if (!want)
 				return 0;
+			if (!closed)
+				pinring_count(&c->shared->received.refused, 1);
 			return closed ? -EPIPE : -EAGAIN;
 		}
 	}
@@ -346,7 +349,7 @@ static inline void pinring_chain_release(struct pinring_chain_consumer *c,
 static inline int pinring_chain_push(struct pinring_chain_producer *p,
 				     const void *item)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_chain_reserve(p, 1, &slot);
 
 	if (n < 0)
@@ -359,7 +362,7 @@ static inline int pinring_chain_push(struct pinring_chain_producer *p,
 static inline int pinring_chain_pop(struct pinring_chain_consumer *c,
 				    void *item)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_chain_peek(c, 1, &slot);
 
 	if (n < 0)
@@ -376,7 +379,7 @@ static inline int pinring_chain_pop(struct pinring_chain_consumer *c,
 static inline int pinring_chain_push_u64(struct pinring_chain_producer *p,
 					 uint64_t item)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_chain_reserve(p, 1, &slot);
 
 	if (n < 0)
@@ -389,7 +392,7 @@ static inline int pinring_chain_push_u64(struct pinring_chain_producer *p,
 static inline int pinring_chain_pop_u64(struct pinring_chain_consumer *c,
 					uint64_t *item)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_chain_peek(c, 1, &slot);
 
 	if (n < 0)
@@ -522,7 +525,8 @@ static inline struct pinring_wait
 pinring_chain_when_ready(const struct pinring_chain_consumer *c)
 {
 	struct pinring_wait w = { &c->shared->sleepers.ready, &c->shared->tail,
-				  pinring_chain_is_ready, NULL, c };
+				  pinring_chain_is_ready, NULL, c,
+				  &c->shared->received.waited };
 
 	return w;
 }
@@ -531,7 +535,8 @@ static inline struct pinring_wait
 pinring_chain_when_room(const struct pinring_chain_producer *p)
 {
 	struct pinring_wait w = { &p->shared->sleepers.room, &p->shared->head,
-				  pinring_chain_is_roomy, NULL, p };
+				  pinring_chain_is_roomy, NULL, p,
+				  &p->shared->waited };
 
 	return w;
 }

@@ -45,6 +45,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <pinring/counts.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
 #include <pinring/wait.h>
@@ -112,6 +113,7 @@ struct pinring_lanes_consumer {
 	uint64_t run; /* messages of a visit */
 	uint64_t lazy; /* give back after this many */
 	uint64_t first, n; /* its partitions */
+	struct pinring_party *party; /* of the first of them */
 	bool over; /* the end was seen: a late reservation does not undo it */
 	struct pinring_lanes lanes;
 	uint64_t *owner; /* of the parties of its partitions */
@@ -251,7 +253,10 @@ PINRING_HOST_FN int64_t pinring_lanes_room(struct pinring_lane_writer *w)
 	}
 	if (used <= w->mask)
 		return (int64_t)(w->mask + 1 - used);
-	return __atomic_load_n(w->closed, __ATOMIC_RELAXED) ? -EPIPE : -EAGAIN;
+	if (__atomic_load_n(w->closed, __ATOMIC_RELAXED))
+		return -EPIPE;
+	pinring_count(&w->shared->sent.refused, 1);
+	return -EAGAIN;
 }
 
 /*
@@ -382,11 +387,13 @@ static inline int pinring_lanes_push_key(struct pinring_lanes_producer *p,
 }
 
 /* Slots of this lane that a reserve would find free, all in all. */
-static inline uint64_t pinring_lanes_free(struct pinring_lane_writer *w)
+static inline uint64_t
+pinring_lanes_free(const struct pinring_lane_writer *w)
 {
-	int64_t n = pinring_lanes_room(w);
+	uint64_t used = w->write -
+			__atomic_load_n(&w->shared->head, __ATOMIC_RELAXED);
 
-	return n < 0 ? 0 : (uint64_t)n;
+	return used <= w->mask + 1 ? w->mask + 1 - used : 0;
 }
 
 /* ---------------------------------------------------------------- consumers */
@@ -449,6 +456,8 @@ static inline int pinring_lanes_turn(struct pinring_lanes_consumer *c)
 	if (__atomic_load_n(&c->lanes.shared->closed, __ATOMIC_RELAXED) &&
 	    !c->over)
 		c->over = pinring_lanes_is_over(c);
+	if (!c->over)
+		pinring_count(&c->party->received.refused, 1);
 	return c->over ? -EPIPE : -EAGAIN;
 }
 

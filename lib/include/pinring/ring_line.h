@@ -47,6 +47,7 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <pinring/counts.h>
 #include <pinring/line.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
@@ -152,8 +153,12 @@ PINRING_HOST_FN int64_t pinring_line_room(struct pinring_line_producer *p,
 			return -EPROTO;
 		}
 		room = capacity - (p->write - p->head);
-		if (!room)
-			return want ? -EAGAIN : 0;
+		if (!room && !want)
+			return 0;
+		if (!room) {
+			pinring_count(&p->shared->sent.refused, 1);
+			return -EAGAIN;
+		}
 	}
 	return (int64_t)(want < room ? want : room);
 }
@@ -317,8 +322,10 @@ static inline int pinring_line_nothing(struct pinring_line_consumer *c,
 		return -EPROTO;
 	pinring_line_flush(c);
 	if (__builtin_expect(!__atomic_load_n(&c->shared->producer_closed,
-					      __ATOMIC_ACQUIRE), 1))
+					      __ATOMIC_ACQUIRE), 1)) {
+		pinring_count(&c->shared->received.refused, 1);
 		return -EAGAIN;
+	}
 	/* Once more: what was sent before closing is seen. */
 	return pinring_line_look(&c->lines[c->read & c->mask]) == word ?
 		       -EPIPE : -EAGAIN;

@@ -50,6 +50,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <pinring/counts.h>
 #include <pinring/port.h>
 #include <pinring/region.h>
 #include <pinring/wait.h>
@@ -327,13 +328,17 @@ PINRING_HOST_FN int64_t pinring_mpmc_reserve_at(struct pinring_mpmc_side *s,
 						uint64_t *ticket)
 {
 	__u64 word;
+	int64_t n;
 
 	if (__builtin_expect(
 		    __atomic_load_n(&s->shared->closed, __ATOMIC_RELAXED) != 0,
 		    0))
 		return -EPIPE;
-	return pinring_mpmc_claim(s, &s->shared->tail, true, want, stride,
-				  ticket, &word);
+	n = pinring_mpmc_claim(s, &s->shared->tail, true, want, stride, ticket,
+			       &word);
+	if (__builtin_expect(n == -EAGAIN, 0))
+		pinring_count(&s->party->sent.refused, 1);
+	return n;
 }
 
 /*
@@ -375,6 +380,7 @@ static inline void pinring_mpmc_commit(struct pinring_mpmc_producer *p,
 			       PINRING_MPMC_VOID, s->stride);
 	pinring_mpmc_hand_over(s, s->ticket, n, 0, PINRING_MPMC_FULL,
 			       s->stride);
+	pinring_count(&s->party->sent.messages, n);
 	/* For void slots, too: consumers that waited go on behind them. */
 	pinring_wake(&s->shared->sleepers.ready);
 	s->held = 0;
@@ -432,12 +438,8 @@ PINRING_HOST_FN int64_t pinring_mpmc_peek_at(struct pinring_mpmc_side *s,
 	return n;
 }
 
-/*
- * Up to `want` messages, and no more than PINRING_MPMC_RUN_MAX, to be read in
- * place through pinring_mpmc_slot(). Returns how many (0 if none are wanted), -EAGAIN: none is ready,
- * -EPIPE: closed and drained, -EPROTO, -EBUSY as pinring_mpmc_reserve().
- */
-static inline int64_t pinring_mpmc_peek(struct pinring_mpmc_consumer *c,
+/* As peek; that it found nothing is not counted. */
+static inline int64_t pinring_mpmc_take(struct pinring_mpmc_consumer *c,
 					uint64_t want)
 {
 	int64_t n;
@@ -455,6 +457,21 @@ static inline int64_t pinring_mpmc_peek(struct pinring_mpmc_consumer *c,
 	return n;
 }
 
+/*
+ * Up to `want` messages, and no more than PINRING_MPMC_RUN_MAX, to be read in
+ * place through pinring_mpmc_slot(). Returns how many (0 if none are wanted), -EAGAIN: none is ready,
+ * -EPIPE: closed and drained, -EPROTO, -EBUSY as pinring_mpmc_reserve().
+ */
+static inline int64_t pinring_mpmc_peek(struct pinring_mpmc_consumer *c,
+					uint64_t want)
+{
+	int64_t n = pinring_mpmc_take(c, want);
+
+	if (__builtin_expect(n == -EAGAIN, 0))
+		pinring_count(&c->side.party->received.refused, 1);
+	return n;
+}
+
 /* Done with all that peek returned. */
 static inline void pinring_mpmc_release(struct pinring_mpmc_consumer *c)
 {
@@ -462,6 +479,7 @@ static inline void pinring_mpmc_release(struct pinring_mpmc_consumer *c)
 
 	pinring_mpmc_hand_over(s, s->ticket, s->held, s->mask + 1,
 			       PINRING_MPMC_FREE, s->stride);
+	pinring_count(&s->party->received.messages, s->held);
 	pinring_wake(&s->shared->sleepers.room);
 	s->held = 0;
 }
@@ -544,6 +562,7 @@ static inline int pinring_mpmc_push_u64(struct pinring_mpmc_producer *p,
 	pinring_mpmc_word(s, ticket, PINRING_MPMC_STRIDE_U64)[1] = item;
 	pinring_mpmc_hand_over(s, ticket, 1, 0, PINRING_MPMC_FULL,
 			       PINRING_MPMC_STRIDE_U64);
+	pinring_count(&s->party->sent.messages, 1);
 	pinring_wake(&s->shared->sleepers.ready);
 	return 0;
 }
@@ -556,11 +575,15 @@ static inline int pinring_mpmc_pop_u64(struct pinring_mpmc_consumer *c,
 	int64_t n = pinring_mpmc_peek_at(s, 1, PINRING_MPMC_STRIDE_U64,
 					 &ticket);
 
-	if (n < 0)
+	if (n < 0) {
+		if (n == -EAGAIN)
+			pinring_count(&s->party->received.refused, 1);
 		return (int)n;
+	}
 	*item = pinring_mpmc_word(s, ticket, PINRING_MPMC_STRIDE_U64)[1];
 	pinring_mpmc_hand_over(s, ticket, 1, s->mask + 1, PINRING_MPMC_FREE,
 			       PINRING_MPMC_STRIDE_U64);
+	pinring_count(&s->party->received.messages, 1);
 	pinring_wake(&s->shared->sleepers.room);
 	return 0;
 }
@@ -585,6 +608,7 @@ pinring_mpmc_push_batch_u64(struct pinring_mpmc_producer *p,
 		pinring_mpmc_hand_over(s, ticket, (uint64_t)k, 0,
 				       PINRING_MPMC_FULL,
 				       PINRING_MPMC_STRIDE_U64);
+		pinring_count(&s->party->sent.messages, (uint64_t)k);
 		pinring_wake(&s->shared->sleepers.ready);
 	}
 	return k;
@@ -603,6 +627,8 @@ pinring_mpmc_pop_batch_u64(struct pinring_mpmc_consumer *c, uint64_t *items,
 	k = pinring_mpmc_peek_at(
 		s, n < PINRING_MPMC_RUN_MAX ? n : PINRING_MPMC_RUN_MAX,
 		PINRING_MPMC_STRIDE_U64, &ticket);
+	if (k == -EAGAIN)
+		pinring_count(&s->party->received.refused, 1);
 	for (i = 0; i < k; i++)
 		items[i] = pinring_mpmc_word(s, ticket + (uint64_t)i,
 					     PINRING_MPMC_STRIDE_U64)[1];
@@ -610,6 +636,7 @@ pinring_mpmc_pop_batch_u64(struct pinring_mpmc_consumer *c, uint64_t *items,
 		pinring_mpmc_hand_over(s, ticket, (uint64_t)k, s->mask + 1,
 				       PINRING_MPMC_FREE,
 				       PINRING_MPMC_STRIDE_U64);
+		pinring_count(&s->party->received.messages, (uint64_t)k);
 		pinring_wake(&s->shared->sleepers.room);
 	}
 	return k;

@@ -38,6 +38,7 @@
 #include <errno.h>
 #include <stdint.h>
 #include <string.h>
+#include <pinring/counts.h>
 #include <pinring/port.h>
 #include <pinring/pinring_layout.h>
 #include <pinring/wait.h>
@@ -98,8 +99,12 @@ static inline int64_t pinring_spsc_reserve(struct pinring_spsc_producer *p,
 			p->limit = p->write;
 			return -EPROTO;
 		}
-		if (!room)
-			return want ? -EAGAIN : 0;
+		if (!room && !want)
+			return 0;
+		if (!room) {
+			pinring_count(&p->shared->sent.refused, 1);
+			return -EAGAIN;
+		}
 	}
 	if (want > room)
 		want = room;
@@ -169,6 +174,8 @@ static inline int64_t pinring_spsc_peek(struct pinring_spsc_consumer *c,
 			pinring_spsc_flush(c);
 			if (!want)
 				return 0;
+			if (!closed)
+				pinring_count(&c->shared->received.refused, 1);
 			return closed ? -EPIPE : -EAGAIN;
 		}
 	}
@@ -193,7 +200,7 @@ static inline void pinring_spsc_release(struct pinring_spsc_consumer *c,
 static inline int pinring_spsc_push(struct pinring_spsc_producer *p,
 				    const void *item)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_spsc_reserve(p, 1, &slot);
 
 	if (n < 0)
@@ -205,7 +212,7 @@ static inline int pinring_spsc_push(struct pinring_spsc_producer *p,
 
 static inline int pinring_spsc_pop(struct pinring_spsc_consumer *c, void *item)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_spsc_peek(c, 1, &slot);
 
 	if (n < 0)
@@ -223,7 +230,7 @@ static inline int pinring_spsc_pop(struct pinring_spsc_consumer *c, void *item)
 static __attribute__((noinline, cold, unused)) int
 pinring_spsc_refused(struct pinring_spsc_producer *p)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_spsc_reserve(p, 1, &slot);
 
 	return n < 0 ? (int)n : 0;
@@ -252,7 +259,7 @@ static inline int pinring_spsc_push_u64(struct pinring_spsc_producer *p,
 static __attribute__((noinline, cold, unused)) int
 pinring_spsc_missing(struct pinring_spsc_consumer *c)
 {
-	void *slot;
+	void *slot = NULL;
 	int64_t n = pinring_spsc_peek(c, 1, &slot);
 
 	return n < 0 ? (int)n : 0;
@@ -406,7 +413,8 @@ static inline struct pinring_wait
 pinring_spsc_when_ready(const struct pinring_spsc_consumer *c)
 {
 	struct pinring_wait w = { &c->shared->sleepers.ready, &c->shared->tail,
-				  pinring_spsc_is_ready, NULL, c };
+				  pinring_spsc_is_ready, NULL, c,
+				  &c->shared->received.waited };
 
 	return w;
 }
@@ -415,7 +423,8 @@ static inline struct pinring_wait
 pinring_spsc_when_room(const struct pinring_spsc_producer *p)
 {
 	struct pinring_wait w = { &p->shared->sleepers.room, &p->shared->head,
-				  pinring_spsc_is_roomy, NULL, p };
+				  pinring_spsc_is_roomy, NULL, p,
+				  &p->shared->sent.waited };
 
 	return w;
 }

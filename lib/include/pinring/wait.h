@@ -50,6 +50,7 @@ struct pinring_wait {
 	/* What dead peers left behind; true: look again. NULL: nothing. */
 	bool (*mend)(const void *side);
 	const void *side; /* the handle: its owner waits, or nobody uses it */
+	__u64 *waited; /* where the side counts its waits; NULL: nowhere */
 };
 
 /* How long to wait in which way. */
