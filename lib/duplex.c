@@ -24,9 +24,7 @@ int pinring_duplex_create(struct pinring_region *region, const char *name)
 	/* New memory is zero: the caller's turn, no call was made. */
 	lay_out(&init);
 	d = (void *)(region->base + o.offset);
-	memcpy(d, &init, offsetof(struct pinring_duplex, seal));
-	/* release: pairs with the acquire in duplex_open() */
-	__atomic_store_n(&d->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(d, &init);
 	return 0;
 }
 
@@ -37,24 +35,17 @@ static int duplex_open(struct pinring_region *region, const char *name,
 	struct pinring_object_info o;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_DUPLEX,
-				 sizeof(*d), &o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_DUPLEX,
+				 sizeof(*d), &copy, &o);
 	if (rc)
 		return rc;
 	d = (void *)(region->base + o.offset);
-	copy.seal = __atomic_load_n(&d->seal, __ATOMIC_ACQUIRE);
-	if (!copy.seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(&copy, d, offsetof(struct pinring_duplex, seal));
 	lay_out(&expected);
 	if (memcmp(&copy, &expected,
 		   offsetof(struct pinring_duplex, sleepers)) ||
 	    __atomic_load_n(&d->caller_closed, __ATOMIC_RELAXED) > 1 ||
 	    __atomic_load_n(&d->server_closed, __ATOMIC_RELAXED) > 1)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its header is damaged", name);
+		return pinring_header_damaged(region, name);
 	*shared = d;
 	pinring_wait_join();
 	return 0;

@@ -91,6 +91,28 @@ int pinring_object_open(const struct pinring_region *region, const char *name,
 			uint32_t type, uint64_t least,
 			struct pinring_object_info *object);
 
+/*
+ * header.c: what every structured object begins with, as pinring_layout.h has it:
+ * these words, the last of which is the seal.
+ */
+#define PINRING_SEALED_WORDS 16
+
+/* Writes the sealed part of a new object: from then on it can be opened. */
+void pinring_header_publish(void *at, const void *init);
+
+/* Copies it, once, unchecked. -EAGAIN, in words: it is not published. */
+int pinring_header_copy(const struct pinring_region *region, const char *name,
+			const void *at, void *copy);
+
+/* pinring_object_open() and that. */
+int pinring_header_open(const struct pinring_region *region, const char *name,
+			uint32_t type, uint64_t least, void *copy,
+			struct pinring_object_info *o);
+
+/* -EINVAL, in words. */
+int pinring_header_damaged(const struct pinring_region *region,
+			   const char *name);
+
 static inline int64_t pinring_now(void)
 {
 	struct timespec t;

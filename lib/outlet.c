@@ -98,9 +98,7 @@ int pinring_policy_create(struct pinring_region *region, const char *name,
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_policy_header, seal));
-	/* release: pairs with the acquire in policy_find() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -113,18 +111,12 @@ static int policy_find(struct pinring_region *region, const char *name,
 	struct pinring_object_info o;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_POLICY,
-				 sizeof(*h), &o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_POLICY,
+				 sizeof(*h), copy, &o);
 	if (rc)
 		return rc;
 	*base = region->base + o.offset;
 	h = (void *)*base;
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_policy_header, seal));
 	lay_out(&expected, copy->full, copy->parties, copy->timeout_ns,
 		copy->high, copy->low);
 	if (what_is_wrong(copy->full, copy->parties, copy->timeout_ns,
@@ -133,8 +125,7 @@ static int policy_find(struct pinring_region *region, const char *name,
 	    copy->tallies_offset +
 			    copy->parties * sizeof(struct pinring_tally) >
 		    o.length)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its policy header is damaged", name);
+		return pinring_header_damaged(region, name);
 	return 0;
 }
 

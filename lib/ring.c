@@ -51,9 +51,7 @@ int pinring_spsc_create(struct pinring_region *region, const char *name,
 	init.slots_offset = sizeof(*h);
 	init.seal = spsc_seal(&init);
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_spsc_header, seal));
-	/* release: pairs with the acquire in spsc_open() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -66,17 +64,11 @@ static int spsc_open(struct pinring_region *region, const char *name,
 	struct pinring_spsc_header *h;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_SPSC, sizeof(*h),
-				 &o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_SPSC,
+				 sizeof(*h), copy, &o);
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o.offset);
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_spsc_header, seal));
 	copy->tail = __atomic_load_n(&h->tail, __ATOMIC_ACQUIRE);
 	copy->head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE);
 	if (copy->magic != PINRING_SPSC_MAGIC ||
@@ -87,8 +79,7 @@ static int spsc_open(struct pinring_region *region, const char *name,
 	    copy->tail - copy->head > copy->capacity ||
 	    __atomic_load_n(&h->producer_closed, __ATOMIC_RELAXED) > 1 ||
 	    __atomic_load_n(&h->consumer_closed, __ATOMIC_RELAXED) > 1)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its ring header is damaged", name);
+		return pinring_header_damaged(region, name);
 	*shared = h;
 	pinring_wait_join();
 	return 0;
@@ -187,8 +178,7 @@ int pinring_device_ring_create(struct pinring_region *region, const char *name,
 	init.slots_offset = sizeof(*h);
 	init.seal = device_seal(&init);
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_device_ring_header, seal));
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -200,17 +190,11 @@ static int device_open(struct pinring_region *region, const char *name,
 	struct pinring_object_info o;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_DEVICE_RING,
-				 sizeof(*h), &o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_DEVICE_RING,
+				 sizeof(*h), copy, &o);
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o.offset);
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_device_ring_header, seal));
 	copy->head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE);
 	if (copy->magic != PINRING_DEVICE_RING_MAGIC ||
 	    !pinring_power_of_two(copy->capacity) || copy->capacity < 2 ||
@@ -219,8 +203,7 @@ static int device_open(struct pinring_region *region, const char *name,
 	    copy->capacity * sizeof(struct pinring_device_slot) >
 		    o.length - sizeof(*h) ||
 	    !zeros(copy->reserved, 12) || copy->seal != device_seal(copy))
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its ring header is damaged", name);
+		return pinring_header_damaged(region, name);
 	*shared = h;
 	return 0;
 }

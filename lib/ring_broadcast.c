@@ -58,9 +58,7 @@ int pinring_broadcast_create(struct pinring_region *region, const char *name,
 		return rc;
 	/* New memory is zero: no lap has begun, nobody is there. */
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_broadcast_header, seal));
-	/* release: pairs with the acquire in check_header() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -69,13 +67,10 @@ static int check_header(struct pinring_region *region, const char *name,
 			uint64_t length, struct pinring_broadcast_header *copy)
 {
 	struct pinring_broadcast_header expected;
+	int rc = pinring_header_copy(region, name, h, copy);
 
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_broadcast_header, seal));
+	if (rc)
+		return rc;
 	if (shape_sane(copy->capacity, copy->slot_bytes, copy->flags,
 		       copy->parties)) {
 		lay_out(&expected, copy->capacity, copy->slot_bytes,
@@ -86,8 +81,7 @@ static int check_header(struct pinring_region *region, const char *name,
 			    length)
 			return 0;
 	}
-	return pinring_fail(region->device, -EINVAL,
-			    "%s: its ring header is damaged", name);
+	return pinring_header_damaged(region, name);
 }
 
 static int find_ring(struct pinring_region *region, const char *name,

@@ -156,10 +156,8 @@ int pinring_chain_create(struct pinring_region *region, const char *name,
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_chain_header, seal));
 	h->moves[0] = place_of(0, first);
-	/* release: pairs with the acquire in sealed_open() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -174,17 +172,11 @@ static int sealed_open(struct pinring_region *region, const char *name,
 	size_t i;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_CHAIN, sizeof(*h),
-				 &o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_CHAIN,
+				 sizeof(*h), copy, &o);
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o.offset);
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_chain_header, seal));
 	rc = copy->magic == PINRING_CHAIN_MAGIC && !sealed_wrong(copy, s) &&
 	     pinring_chain_offset(s, copy->slot_bytes, s->segments) <=
 		     o.length &&
@@ -192,8 +184,7 @@ static int sealed_open(struct pinring_region *region, const char *name,
 	for (i = 0; i < sizeof(copy->reserved) / sizeof(*copy->reserved); i++)
 		rc = rc && !copy->reserved[i];
 	if (!rc)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its ring header is damaged", name);
+		return pinring_header_damaged(region, name);
 	*shared = h;
 	return 0;
 }
@@ -221,8 +212,7 @@ static int side_open(struct pinring_region *region, const char *name,
 			       copy->max_capacity) ||
 	    __atomic_load_n(&h->producer_closed, __ATOMIC_RELAXED) > 1 ||
 	    __atomic_load_n(&h->consumer_closed, __ATOMIC_RELAXED) > 1)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its ring header is damaged", name);
+		return pinring_header_damaged(region, name);
 	*shared = h;
 	pinring_wait_join();
 	return 0;
@@ -358,8 +348,7 @@ int pinring_chain_info(struct pinring_region *region, const char *name,
 	copy.tail = __atomic_load_n(&h->tail, __ATOMIC_ACQUIRE);
 	s.segment = segment_of(h, copy.tail);
 	if (s.segment >= s.segments)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its ring header is damaged", name);
+		return pinring_header_damaged(region, name);
 	info.min_capacity = copy.min_capacity;
 	info.max_capacity = copy.max_capacity;
 	info.capacity = capacity_of(&s, s.segment);

@@ -14,33 +14,20 @@ struct seen {
 
 static int damaged(const struct seen *s)
 {
-	return pinring_fail(s->region->device, -EINVAL,
-			    "%s: its header is damaged", s->name);
+	return pinring_header_damaged(s->region, s->name);
 }
-
-/* Every header begins with a magic and ends its first 128 bytes with a seal. */
-struct sealed {
-	__u64 magic;
-	__u64 fields[14];
-	__u64 seal;
-};
 
 static int copy_sealed(const struct seen *s, uint64_t magic, void *copy)
 {
-	const struct sealed *shared = (void *)s->at;
-	struct sealed c;
+	const __u64 *words = copy;
+	const size_t seal = PINRING_SEALED_WORDS - 1;
+	int rc = pinring_header_copy(s->region, s->name, s->at, copy);
 
-	/* acquire: pairs with the release in pinring_KIND_create() */
-	c.seal = __atomic_load_n(&shared->seal, __ATOMIC_ACQUIRE);
-	if (!c.seal)
-		return pinring_fail(s->region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    s->name);
-	memcpy(&c, shared, offsetof(struct sealed, seal));
-	if (c.magic != magic ||
-	    c.seal != pinring_hash(&c, offsetof(struct sealed, seal)))
+	if (rc)
+		return rc;
+	if (words[0] != magic ||
+	    words[seal] != pinring_hash(words, seal * sizeof(*words)))
 		return damaged(s);
-	memcpy(copy, &c, sizeof(c));
 	return 0;
 }
 

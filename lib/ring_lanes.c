@@ -78,9 +78,7 @@ int pinring_lanes_create(struct pinring_region *region, const char *name,
 		return rc;
 	/* New memory is zero: all lanes are empty, nobody is there. */
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_lanes_header, seal));
-	/* release: pairs with the acquire in check_header() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -89,13 +87,10 @@ static int check_header(struct pinring_region *region, const char *name,
 			struct pinring_lanes_header *copy)
 {
 	struct pinring_lanes_header expected;
+	int rc = pinring_header_copy(region, name, h, copy);
 
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_lanes_header, seal));
+	if (rc)
+		return rc;
 	if (shape_sane(copy->capacity, copy->slot_bytes, copy->producers,
 		       copy->partitions)) {
 		lay_out(&expected, copy->capacity, copy->slot_bytes,
@@ -105,8 +100,7 @@ static int check_header(struct pinring_region *region, const char *name,
 		    bytes_of(copy) <= length)
 			return 0;
 	}
-	return pinring_fail(region->device, -EINVAL,
-			    "%s: its header is damaged", name);
+	return pinring_header_damaged(region, name);
 }
 
 static int lanes_open(struct pinring_region *region, const char *name,

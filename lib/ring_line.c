@@ -47,9 +47,7 @@ int pinring_line_create(struct pinring_region *region, const char *name,
 		return rc;
 	/* New memory is zero: no line has a message, none was given back. */
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_line_header, seal));
-	/* release: pairs with the acquire in line_open() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -62,17 +60,11 @@ static int line_open(struct pinring_region *region, const char *name,
 	struct pinring_object_info o;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_LINE_RING,
-				 sizeof(*h), &o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_LINE_RING,
+				 sizeof(*h), copy, &o);
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o.offset);
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_line_header, seal));
 	copy->head = __atomic_load_n(&h->head, __ATOMIC_ACQUIRE);
 	lay_out(&expected, copy->capacity);
 	if (!capacity_sane(copy->capacity) ||
@@ -81,8 +73,7 @@ static int line_open(struct pinring_region *region, const char *name,
 	    bytes_of(copy->capacity) > o.length ||
 	    __atomic_load_n(&h->producer_closed, __ATOMIC_RELAXED) > 1 ||
 	    __atomic_load_n(&h->consumer_closed, __ATOMIC_RELAXED) > 1)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its ring header is damaged", name);
+		return pinring_header_damaged(region, name);
 	*shared = h;
 	pinring_wait_join();
 	return 0;

@@ -62,9 +62,7 @@ void pinring_mpmc_place(void *at, uint64_t capacity, uint64_t slot_bytes,
 	struct pinring_mpmc_header *h = at, init;
 
 	lay_out(&init, capacity, slot_bytes, parties);
-	memcpy(h, &init, offsetof(struct pinring_mpmc_header, seal));
-	/* release: pairs with the acquire in check_header() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 }
 
 int pinring_mpmc_create(struct pinring_region *region, const char *name,
@@ -96,13 +94,10 @@ static int check_header(struct pinring_region *region, const char *name,
 			struct pinring_mpmc_header *copy)
 {
 	struct pinring_mpmc_header expected;
+	int rc = pinring_header_copy(region, name, h, copy);
 
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_mpmc_header, seal));
+	if (rc)
+		return rc;
 	if (shape_sane(copy->capacity, copy->slot_bytes, copy->parties)) {
 		lay_out(&expected, copy->capacity, copy->slot_bytes,
 			copy->parties);
@@ -112,8 +107,7 @@ static int check_header(struct pinring_region *region, const char *name,
 			    length)
 			return 0;
 	}
-	return pinring_fail(region->device, -EINVAL,
-			    "%s: its ring header is damaged", name);
+	return pinring_header_damaged(region, name);
 }
 
 int pinring_mpmc_open_at(struct pinring_region *region, const char *name,

@@ -57,9 +57,7 @@ int pinring_oneshot_create(struct pinring_region *region, const char *name,
 		return rc;
 	/* New memory is zero: all slots are free, nobody is there. */
 	h = (void *)(region->base + o.offset);
-	memcpy(h, &init, offsetof(struct pinring_oneshot_header, seal));
-	/* release: pairs with the acquire in check_header() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -68,13 +66,10 @@ static int check_header(struct pinring_region *region, const char *name,
 			struct pinring_oneshot_header *copy)
 {
 	struct pinring_oneshot_header expected;
+	int rc = pinring_header_copy(region, name, h, copy);
 
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_oneshot_header, seal));
+	if (rc)
+		return rc;
 	if (shape_sane(copy->slots, copy->slot_bytes, copy->parties)) {
 		lay_out(&expected, copy->slots, copy->slot_bytes,
 			copy->parties);
@@ -84,8 +79,7 @@ static int check_header(struct pinring_region *region, const char *name,
 		    copy->slots_offset + copy->slots * copy->stride <= length)
 			return 0;
 	}
-	return pinring_fail(region->device, -EINVAL,
-			    "%s: its header is damaged", name);
+	return pinring_header_damaged(region, name);
 }
 
 static struct pinring_party *inherit(struct pinring_oneshot *o)

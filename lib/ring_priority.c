@@ -75,9 +75,7 @@ int pinring_priority_create(struct pinring_region *region, const char *name,
 					   i * init.lane_bytes,
 				   init.capacity, init.slot_bytes,
 				   init.parties);
-	memcpy(h, &init, offsetof(struct pinring_priority_header, seal));
-	/* release: pairs with the acquire in find() */
-	__atomic_store_n(&h->seal, init.seal, __ATOMIC_RELEASE);
+	pinring_header_publish(h, &init);
 	return 0;
 }
 
@@ -89,25 +87,18 @@ static int find(struct pinring_region *region, const char *name,
 	struct pinring_priority_header *h, expected;
 	int rc;
 
-	rc = pinring_object_open(region, name, PINRING_OBJECT_PRIORITY,
-				 sizeof(*h), o);
+	rc = pinring_header_open(region, name, PINRING_OBJECT_PRIORITY,
+				 sizeof(*h), copy, o);
 	if (rc)
 		return rc;
 	h = (void *)(region->base + o->offset);
-	copy->seal = __atomic_load_n(&h->seal, __ATOMIC_ACQUIRE);
-	if (!copy->seal)
-		return pinring_fail(region->device, -EAGAIN,
-				    "%s is being created, or its creator died doing so",
-				    name);
-	memcpy(copy, h, offsetof(struct pinring_priority_header, seal));
 	expected = *copy;
 	memset(expected.reserved, 0, sizeof(expected.reserved));
 	if (!lay_out(&expected) ||
 	    memcmp(copy, &expected,
 		   offsetof(struct pinring_priority_header, sleepers)) ||
 	    copy->lanes_offset + LANES * copy->lane_bytes > o->length)
-		return pinring_fail(region->device, -EINVAL,
-				    "%s: its header is damaged", name);
+		return pinring_header_damaged(region, name);
 	return 0;
 }
 

@@ -47,7 +47,7 @@ TEST_F(ring, a_header_with_one_bit_turned_over_is_refused)
 		EXPECT_EQ(-EINVAL, try_both(self, "ring")) TH_LOG("bit %zu", bit);
 		byte[bit / 8] ^= (unsigned char)(1 << bit % 8);
 	}
-	EXPECT_STREQ("ring: its ring header is damaged", pinring_error());
+	EXPECT_STREQ("ring: its header is damaged", pinring_error());
 	EXPECT_EQ(0, try_both(self, "ring"));
 }
 
