@@ -678,7 +678,7 @@ TEST_F(mpmc, wild_words_are_survived)
 	uint64_t item[8] = { 0 };
 	int again = 0, damaged = 0, rc = 0;
 
-	for (int i = 0; i < 200000; i++) {
+	for (int i = 0; i < 40000; i++) {
 		uint64_t wild = item_mix(roll(&dice, 1ull << 32)) >>
 				roll(&dice, 64);
 		uint64_t k = roll(&dice, CAPACITY);
