@@ -379,12 +379,16 @@ static inline int pinring_chain_pop(struct pinring_chain_consumer *c,
 static inline int pinring_chain_push_u64(struct pinring_chain_producer *p,
 					 uint64_t item)
 {
-	void *slot = NULL;
-	int64_t n = pinring_chain_reserve(p, 1, &slot);
+	uint64_t at;
 
-	if (n < 0)
-		return (int)n;
-	memcpy(slot, &item, sizeof(item));
+	if (__builtin_expect(!pinring_chain_index(p->limit - p->write), 0)) {
+		int64_t n = pinring_chain_look(p, 1);
+
+		if (n < 0)
+			return (int)n;
+	}
+	at = pinring_chain_index(p->write) & p->mask;
+	memcpy(p->slots + at * sizeof(item), &item, sizeof(item));
 	pinring_chain_commit(p, 1);
 	return 0;
 }
@@ -392,12 +396,17 @@ static inline int pinring_chain_push_u64(struct pinring_chain_producer *p,
 static inline int pinring_chain_pop_u64(struct pinring_chain_consumer *c,
 					uint64_t *item)
 {
-	void *slot = NULL;
-	int64_t n = pinring_chain_peek(c, 1, &slot);
+	uint64_t at;
 
-	if (n < 0)
-		return (int)n;
-	memcpy(item, slot, sizeof(*item));
+	if (!pinring_chain_index(c->tail - c->read)) {
+		void *slot;
+		int64_t n = pinring_chain_peek(c, 1, &slot);
+
+		if (n < 0)
+			return (int)n;
+	}
+	at = pinring_chain_index(c->read) & c->mask;
+	memcpy(item, c->slots + at * sizeof(*item), sizeof(*item));
 	pinring_chain_release(c, 1);
 	return 0;
 }
