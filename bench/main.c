@@ -21,10 +21,11 @@ static const struct {
 	{ "command", bench_command, "a nop's round trip" },
 	{ "start", bench_start, "open, region, executor" },
 	{ "size", bench_size, "the stripped library" },
+	/* Forks for each run; the more the others have allocated, the slower. */
+	{ "stopped", bench_stopped, "producers that are off their core" },
 	{ "spsc", bench_spsc, "the SPSC ring between two cores" },
 	{ "chain", bench_chain, "the resizable ring beside the SPSC ring" },
 	{ "mpmc", bench_mpmc, "queues of many between two cores" },
-	{ "stopped", bench_stopped, "producers that are off their core" },
 	{ "broadcast", bench_broadcast, "one item to two, beside two rings" },
 	{ "reference", bench_reference, "1 MiB by reference beside 8 bytes" },
 	{ "process", bench_processes, "between processes, beside threads and pipes" },

@@ -18,12 +18,16 @@
 
 #define QUEUES_MAX 20
 #define PRODUCERS 3u /* the first is the one to be stopped */
-#define ENDING_NS 100000 /* what it takes a process to end */
+#define ENDING_NS 100000 /* until the last one has seen that time is up */
+#define PATIENCE 10000 /* naps of 100 us: somebody died */
 #define FLOW_US 12000
 #define STOP_LEAST_US 1000
 #define STOP_MORE_US 2000 /* random, up to this */
 
+struct stage;
+
 struct place {
+	struct stage *stage;
 	const struct crew_queue *who;
 	struct crowd_member member;
 	uint64_t end, ran; /* ran: of this time that, ns */
@@ -33,6 +37,8 @@ struct place {
 struct stage {
 	struct crowd crowd;
 	struct place producer[PRODUCERS], consumer;
+	uint32_t parties; /* that take part */
+	uint32_t ended PINRING_ALIGNED(128); /* of them; atomic */
 };
 
 static void *join(const struct crew_queue *q, unsigned int sides)
@@ -46,6 +52,17 @@ static void leave(const struct crew_queue *q, void *handle)
 		q->kind->leave(handle);
 }
 
+/* To give back a large memory takes a process milliseconds, on others' core. */
+static void await_all(struct stage *s)
+{
+	unsigned int naps = 0;
+
+	__atomic_add_fetch(&s->ended, 1, __ATOMIC_RELAXED);
+	while (__atomic_load_n(&s->ended, __ATOMIC_RELAXED) < s->parties &&
+	       naps++ < PATIENCE)
+		bench_nap(100);
+}
+
 static void take_part(struct place *p, unsigned int side, crowd_loop loop)
 {
 	void *handle = join(p->who, side);
@@ -56,6 +73,7 @@ static void take_part(struct place *p, unsigned int side, crowd_loop loop)
 	loop(handle, &p->member);
 	p->end = bench_now_ns();
 	p->ran = bench_thread_ns() - ran;
+	await_all(p->stage);
 	leave(p->who, handle);
 }
 
@@ -76,7 +94,8 @@ static void consume(void *arg)
 static void take_place(struct stage *s, struct place *p,
 		       const struct crew_queue *who, uint64_t first)
 {
-	*p = (struct place){ .who = who,
+	*p = (struct place){ .stage = s,
+			     .who = who,
 			     .member = { .crowd = &s->crowd,
 					 .most = UINT64_MAX,
 					 .next = first } };
@@ -175,6 +194,7 @@ static struct outcome run(struct stage *s, const struct bench_options *o,
 	unsigned int i;
 
 	memset(s, 0, sizeof(*s));
+	s->parties = producers + 1;
 	for (i = 0; i < producers; i++) {
 		take_place(s, &s->producer[i], who, crowd_first_item(i));
 		pid[i] = bench_process(o->cpu_host, produce, &s->producer[i]);
