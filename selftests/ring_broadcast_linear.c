@@ -8,12 +8,11 @@
  */
 #include <kselftest_harness.h>
 
-#include <pthread.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include "broadcast.h"
 #include "linear_broadcast.h"
+#include "sides.h"
 #include "take_cpu.h"
 
 #define PRODUCERS_MAX 4
@@ -219,59 +218,14 @@ static int64_t consume(struct crowd *w, uint64_t me, struct dice *dice)
 	return n == -EPIPE ? 0 : n;
 }
 
-static void side(struct crowd *w, uint64_t me)
+static void side(void *arg, uint64_t me)
 {
+	struct crowd *w = arg;
 	struct dice dice = { w->seed + me };
 
 	take_cpu((int)me);
 	if (me < w->producers ? produce(w, me, &dice) : consume(w, me, &dice))
 		__atomic_add_fetch(&w->failed, 1, __ATOMIC_RELAXED);
-}
-
-struct member {
-	struct crowd *w;
-	uint64_t me;
-};
-
-static void *member_main(void *arg)
-{
-	struct member *m = arg;
-
-	side(m->w, m->me);
-	return NULL;
-}
-
-static void run_threads(struct __test_metadata *_metadata, struct crowd *w)
-{
-	struct member member[CROWD_MAX];
-	pthread_t thread[CROWD_MAX];
-
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++) {
-		member[i] = (struct member){ w, i };
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, member_main,
-					    &member[i]));
-	}
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++)
-		pthread_join(thread[i], NULL);
-}
-
-static void run_processes(struct __test_metadata *_metadata, struct crowd *w)
-{
-	pid_t pid[CROWD_MAX];
-	int status;
-
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++) {
-		pid[i] = fork();
-		ASSERT_LE(0, pid[i]);
-		if (!pid[i]) {
-			side(w, i);
-			_exit(0);
-		}
-	}
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++) {
-		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
-		EXPECT_EQ(0, status);
-	}
 }
 
 /* ----------------------------------------------------------------- judging */
@@ -389,7 +343,7 @@ FIXTURE_TEARDOWN(linear)
 static void
 all_rounds(struct __test_metadata *_metadata, FIXTURE_DATA(linear) *self,
 	   const FIXTURE_VARIANT(linear) *variant, uint64_t rounds,
-	   void (*run)(struct __test_metadata *_metadata, struct crowd *w))
+	   bool processes)
 {
 	struct pinring_region_config config = pinring_region_defaults(1 << 16);
 	struct dice dice = { 1 };
@@ -420,7 +374,8 @@ all_rounds(struct __test_metadata *_metadata, FIXTURE_DATA(linear) *self,
 		for (uint64_t i = 0; i < CROWD_MAX; i++)
 			w->log[i] = (struct linear_log){ .room = LOG,
 							 .op = w->op[i] };
-		run(_metadata, w);
+		EXPECT_TRUE(run_sides(w->producers + w->consumers, processes,
+				      side, w));
 		EXPECT_EQ(0, w->failed);
 		judge(_metadata, w, &t);
 		pinring_region_close(w->r);
@@ -437,12 +392,12 @@ all_rounds(struct __test_metadata *_metadata, FIXTURE_DATA(linear) *self,
 
 TEST_F_TIMEOUT(linear, threads_see_one_order, 120)
 {
-	all_rounds(_metadata, self, variant, SANITIZED ? 60 : 400, run_threads);
+	all_rounds(_metadata, self, variant, SANITIZED ? 60 : 400, false);
 }
 
 TEST_F_TIMEOUT(linear, processes_see_one_order, 120)
 {
-	all_rounds(_metadata, self, variant, SANITIZED ? 20 : 100, run_processes);
+	all_rounds(_metadata, self, variant, SANITIZED ? 20 : 100, true);
 }
 
 TEST_HARNESS_MAIN

@@ -6,15 +6,14 @@
  */
 #include <kselftest_harness.h>
 
-#include <pthread.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 
 #include <pinring/pinring.h>
 
 #include "items.h"
 #include "linear_fifo.h"
 #include "linear_search.h"
+#include "sides.h"
 #include "take_cpu.h"
 
 #define SIDES_MAX 4
@@ -118,8 +117,9 @@ static void record(struct linear_log *log, enum linear_verb done,
 		linear_refused(log, refused);
 }
 
-static void side(struct crowd *w, uint64_t me)
+static void side(void *arg, uint64_t me)
 {
+	struct crowd *w = arg;
 	const bool produces = me < w->producers;
 	struct linear_log *log = &w->log[me];
 	struct pinring_mpmc_producer p;
@@ -160,52 +160,6 @@ static void side(struct crowd *w, uint64_t me)
 		pinring_mpmc_producer_close(&p);
 	else
 		pinring_mpmc_consumer_close(&c);
-}
-
-struct member {
-	struct crowd *w;
-	uint64_t me;
-};
-
-static void *member_main(void *arg)
-{
-	struct member *m = arg;
-
-	side(m->w, m->me);
-	return NULL;
-}
-
-static void run_threads(struct __test_metadata *_metadata, struct crowd *w)
-{
-	struct member member[CROWD_MAX];
-	pthread_t thread[CROWD_MAX];
-
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++) {
-		member[i] = (struct member){ w, i };
-		ASSERT_EQ(0, pthread_create(&thread[i], NULL, member_main,
-					    &member[i]));
-	}
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++)
-		pthread_join(thread[i], NULL);
-}
-
-static void run_processes(struct __test_metadata *_metadata, struct crowd *w)
-{
-	pid_t pid[CROWD_MAX];
-	int status;
-
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++) {
-		pid[i] = fork();
-		ASSERT_LE(0, pid[i]);
-		if (!pid[i]) {
-			side(w, i);
-			_exit(0);
-		}
-	}
-	for (uint64_t i = 0; i < w->producers + w->consumers; i++) {
-		ASSERT_EQ(pid[i], waitpid(pid[i], &status, 0));
-		EXPECT_EQ(0, status);
-	}
 }
 
 /* What is left, so that a value that is nowhere shows. */
@@ -299,7 +253,7 @@ static const struct {
 static void
 all_crowds(struct __test_metadata *_metadata, FIXTURE_DATA(linear) *self,
 	   const FIXTURE_VARIANT(linear) *variant,
-	   void (*run)(struct __test_metadata *_metadata, struct crowd *w))
+	   bool processes)
 {
 	struct pinring_region_config config = pinring_region_defaults(1 << 16);
 	struct crowd *w = self->w;
@@ -322,7 +276,8 @@ all_crowds(struct __test_metadata *_metadata, FIXTURE_DATA(linear) *self,
 		for (uint64_t i = 0; i < CROWD_MAX; i++)
 			w->log[i] = (struct linear_log){ .room = CALLS,
 							 .op = w->op[i] };
-		run(_metadata, w);
+		EXPECT_TRUE(run_sides(w->producers + w->consumers, processes,
+				      side, w));
 		EXPECT_EQ(0, w->failed);
 		drain(_metadata, w);
 		n += judge(_metadata, w, variant->capacity, ended);
@@ -340,12 +295,12 @@ all_crowds(struct __test_metadata *_metadata, FIXTURE_DATA(linear) *self,
 
 TEST_F_TIMEOUT(linear, threads_see_one_bounded_fifo, 120)
 {
-	all_crowds(_metadata, self, variant, run_threads);
+	all_crowds(_metadata, self, variant, false);
 }
 
 TEST_F_TIMEOUT(linear, processes_see_one_bounded_fifo, 120)
 {
-	all_crowds(_metadata, self, variant, run_processes);
+	all_crowds(_metadata, self, variant, true);
 }
 
 /* ---------------------------------------- what "empty" and "full" do not say */
