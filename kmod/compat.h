@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * compat.h - kernels older than the newest, down to 6.1.
+ *
+ * The module is written for the newest kernel; every version check is here.
+ */
+#ifndef PINRING_COMPAT_H
+#define PINRING_COMPAT_H
+
+#include <linux/mm.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
+				vm_flags_t clear)
+{
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+}
+#endif
+
+/* The parameters of vm_operations_struct.get_policy() */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 7, 0)
+#define PINRING_GET_POLICY_ARGS struct vm_area_struct *vma, unsigned long addr
+#else
+#define PINRING_GET_POLICY_ARGS \
+	struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
+#endif
+
+#endif /* PINRING_COMPAT_H */

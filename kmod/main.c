@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * main.c - /dev/pinring, and how an ioctl finds its handler.
+ */
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "pinring.h"
+
+/* No struct comes near it; a bound for copy_struct_from_user()'s search. */
+#define CALL_SIZE_MAX 256
+
+int pinring_respond(const struct pinring_call *call)
+{
+	if (copy_to_user(call->user, call->cmd, min(call->user_size, call->size)))
+		return -EFAULT;
+	return 0;
+}
+
+long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
+		   struct file *file, unsigned int cmd, unsigned long arg)
+{
+	u8 buffer[CALL_SIZE_MAX] __aligned(8);
+	struct pinring_call call = {
+		.file = file,
+		.user = (void __user *)arg,
+		.cmd = buffer,
+	};
+	const struct pinring_op *op;
+	int rc;
+
+	for (op = ops; op < ops + nr_ops; op++)
+		if (op->cmd == cmd)
+			break;
+	if (op == ops + nr_ops)
+		return -ENOTTY;
+	if (WARN_ON_ONCE(op->size > sizeof(buffer)))
+		return -EINVAL;
+
+	/* Each struct begins with its size. */
+	if (get_user(call.user_size, (u32 __user *)call.user))
+		return -EFAULT;
+	if (call.user_size < op->min_size)
+		return -EINVAL;
+	if (call.user_size > PAGE_SIZE)
+		return -E2BIG;
+	call.size = op->size;
+	rc = copy_struct_from_user(buffer, op->size, call.user, call.user_size);
+	if (rc)
+		return rc;
+	/* Another thread may have changed it in the meantime. */
+	*(u32 *)buffer = call.user_size;
+	return op->serve(&call);
+}
+
+static int serve_info(struct pinring_call *call)
+{
+	struct pinring_ioc_info *info = call->cmd;
+
+	if (info->flags || info->reserved)
+		return -EINVAL;
+	info->abi = PINRING_IOC_ABI;
+	info->features = 0;
+	info->huge_page_bytes = PINRING_HUGE_BYTES;
+	return pinring_respond(call);
+}
+
+static const struct pinring_op device_ops[] = {
+	PINRING_OP(PINRING_IOC_INFO, struct pinring_ioc_info, huge_page_bytes,
+		   serve_info),
+	PINRING_OP(PINRING_IOC_REGION_CREATE, struct pinring_ioc_region_create,
+		   name, pinring_region_create),
+};
+
+static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	return pinring_serve(device_ops, ARRAY_SIZE(device_ops), file, cmd, arg);
+}
+
+static const struct file_operations device_fops = {
+	.owner = THIS_MODULE,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "pinring",
+	.fops = &device_fops,
+	.mode = 0660,
+};
+
+module_misc_device(device);
+
+MODULE_DESCRIPTION("Shared memory of huge pages for rings between CPUs and devices");
+MODULE_LICENSE("GPL");

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memory.c - the pages a region is made of.
+ *
+ * Compound pages of the size of a PMD, each allocated by itself: contiguous as
+ * far as one mapping entry reaches, which is all that is needed, and to be had on
+ * a machine that has run for months. They are on no LRU list and in no page cache,
+ * so that nothing moves, swaps or splits them, and are ordinary refcounted pages,
+ * so that get_user_pages() takes them.
+ *
+ * Each knows its inode's mapping and its place in it all the same: a futex that
+ * processes share is named after these, and -EFAULT without.
+ */
+#include <linux/gfp.h>
+#include <linux/mm.h>
+#include <linux/nodemask.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "pinring.h"
+
+/*
+ * Bound to the caller's cpuset, as the user's memory it is, and charged to its
+ * memory cgroup.
+ */
+#define GFP_PINRING (GFP_USER | __GFP_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
+
+/* A huge page; first on the node alone, at the price of compaction. */
+static struct page *alloc_huge(int node, u32 flags)
+{
+	gfp_t gfp = GFP_PINRING | __GFP_COMP;
+	struct page *page;
+
+	/* Whoever takes small pages would rather have them than wait. */
+	if (flags & PINRING_IOC_ALLOW_SMALL)
+		gfp |= __GFP_NORETRY;
+	else
+		gfp |= __GFP_RETRY_MAYFAIL;
+	page = alloc_pages_node(node, gfp | __GFP_THISNODE, PINRING_HUGE_ORDER);
+	if (!page && !(flags & PINRING_IOC_STRICT_NODE))
+		page = alloc_pages_node(node, gfp, PINRING_HUGE_ORDER);
+	return page;
+}
+
+static struct page *alloc_small(int node, u32 flags)
+{
+	/* -ENOMEM for us rather than the OOM killer for somebody else */
+	gfp_t gfp = GFP_PINRING | __GFP_RETRY_MAYFAIL;
+
+	if (flags & PINRING_IOC_STRICT_NODE)
+		gfp |= __GFP_THISNODE;
+	return alloc_pages_node(node, gfp, 0);
+}
+
+/* A PMD maps a page only at an offset in the file that is its index. */
+static void page_join(struct page *page, const struct pinring_memory *memory,
+		      pgoff_t index)
+{
+	struct folio *folio = page_folio(page);
+
+	folio->mapping = memory->mapping;
+	folio->index = index;
+}
+
+/*
+ * As truncation does: who still has a reference finds a page of no file, which
+ * goes when they are done. Nobody has it mapped any more.
+ */
+static void page_leave(struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	folio_lock(folio);
+	folio->mapping = NULL;
+	folio_unlock(folio);
+	folio_put(folio);
+}
+
+static int fill_small(struct pinring_memory *memory, unsigned long chunk,
+		      int node, u32 flags)
+{
+	unsigned long first = chunk * PINRING_HUGE_PAGES;
+	unsigned long n = min(memory->nr_pages - first, PINRING_HUGE_PAGES);
+	unsigned long i;
+	struct page **pages;
+
+	pages = kcalloc(n, sizeof(*pages), GFP_KERNEL_ACCOUNT);
+	if (!pages)
+		return -ENOMEM;
+	memory->chunks[chunk].small = pages;
+	for (i = 0; i < n; i++) {
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		pages[i] = alloc_small(node, flags);
+		if (!pages[i])
+			return -ENOMEM;
+		page_join(pages[i], memory, first + i);
+		if (page_to_nid(pages[i]) == node)
+			memory->node_bytes += PAGE_SIZE;
+	}
+	return 0;
+}
+
+static int fill_chunk(struct pinring_memory *memory, unsigned long chunk,
+		      int node, u32 flags)
+{
+	struct page *page;
+
+	if (flags & PINRING_IOC_SMALL_PAGES)
+		return fill_small(memory, chunk, node, flags);
+	page = alloc_huge(node, flags);
+	if (!page) {
+		if (flags & PINRING_IOC_ALLOW_SMALL)
+			return fill_small(memory, chunk, node, flags);
+		return -ENOMEM;
+	}
+	page_join(page, memory, chunk * PINRING_HUGE_PAGES);
+	memory->chunks[chunk].huge = page;
+	memory->huge_bytes += PINRING_HUGE_BYTES;
+	if (page_to_nid(page) == node)
+		memory->node_bytes += PINRING_HUGE_BYTES;
+	return 0;
+}
+
+static void free_chunk(const struct pinring_memory *memory, unsigned long chunk)
+{
+	struct pinring_chunk *c = &memory->chunks[chunk];
+	unsigned long first = chunk * PINRING_HUGE_PAGES;
+	unsigned long n = min(memory->nr_pages - first, PINRING_HUGE_PAGES);
+	unsigned long i;
+
+	if (c->huge)
+		page_leave(c->huge);
+	if (!c->small)
+		return;
+	for (i = 0; i < n && c->small[i]; i++)
+		page_leave(c->small[i]);
+	kfree(c->small);
+}
+
+void pinring_memory_free(struct pinring_memory *memory)
+{
+	unsigned long i;
+
+	for (i = 0; i < memory->nr_chunks; i++) {
+		free_chunk(memory, i);
+		cond_resched();
+	}
+	kvfree(memory->chunks);
+	memory->chunks = NULL;
+	memory->nr_chunks = 0;
+}
+
+/*
+ * @size is a multiple of the pages that @flags ask for. On failure nothing is
+ * left; -EINTR if the caller is being killed, which is all that interrupts it: a
+ * large region may take longer than the period of a program's timer signal.
+ */
+int pinring_memory_alloc(struct pinring_memory *memory,
+			 struct address_space *mapping, u64 size, int node,
+			 u32 flags)
+{
+	unsigned long i, nr_chunks = DIV_ROUND_UP_ULL(size, PINRING_HUGE_BYTES);
+	int rc;
+
+	/* Before the array: it is in proportion to what was asked for. */
+	if (size >> PAGE_SHIFT > totalram_pages())
+		return -ENOMEM;
+	memset(memory, 0, sizeof(*memory));
+	memory->mapping = mapping;
+	memory->chunks = kvcalloc(nr_chunks, sizeof(*memory->chunks),
+				  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!memory->chunks)
+		return -ENOMEM;
+	memory->nr_chunks = nr_chunks;
+	memory->nr_pages = size >> PAGE_SHIFT;
+	for (i = 0; i < nr_chunks; i++) {
+		rc = fatal_signal_pending(current) ?
+			     -EINTR :
+			     fill_chunk(memory, i, node, flags);
+		if (rc) {
+			pinring_memory_free(memory);
+			return rc;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* The page at @index, counted in small pages, or NULL beyond the end. */
+struct page *pinring_memory_page(const struct pinring_memory *memory,
+				 pgoff_t index)
+{
+	const struct pinring_chunk *c;
+	unsigned long within = index % PINRING_HUGE_PAGES;
+
+	if (index >= memory->nr_pages)
+		return NULL;
+	c = &memory->chunks[index / PINRING_HUGE_PAGES];
+	return c->huge ? c->huge + within : c->small[within];
+}

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * pinring.h - what the files of the module share among themselves.
+ */
+#ifndef PINRING_KMOD_H
+#define PINRING_KMOD_H
+
+#include <linux/fs.h>
+#include <linux/kref.h>
+#include <linux/mm.h>
+#include <linux/types.h>
+
+#include "../uapi/pinring.h"
+
+/* ------------------------------------------------------------------ ioctls */
+
+/*
+ * One ioctl being served. A handler answers with pinring_respond(): after it
+ * only what cannot fail may follow, as fd_install().
+ */
+struct pinring_call {
+	struct file *file;
+	void __user *user;
+	u32 user_size; /* what the caller gave */
+	u32 size; /* what we know */
+	void *cmd; /* that, copied in and filled up with zeros */
+};
+
+struct pinring_op {
+	unsigned int cmd;
+	u32 size;
+	u32 min_size; /* of the first version */
+	int (*serve)(struct pinring_call *call);
+};
+
+#define PINRING_OP(_cmd, _type, _last, _serve)                       \
+	{                                                            \
+		.cmd = (_cmd), .size = sizeof(_type),                \
+		.min_size = offsetofend(_type, _last), .serve = _serve \
+	}
+
+long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
+		   struct file *file, unsigned int cmd, unsigned long arg);
+int pinring_respond(const struct pinring_call *call);
+
+/* ------------------------------------------------------------------ memory */
+
+#define PINRING_HUGE_ORDER (PMD_SHIFT - PAGE_SHIFT)
+#define PINRING_HUGE_PAGES (1ul << PINRING_HUGE_ORDER)
+#define PINRING_HUGE_BYTES (1ul << PMD_SHIFT)
+
+/* What lies behind one huge page's worth of a region; either, or nothing yet. */
+struct pinring_chunk {
+	struct page *huge;
+	struct page **small;
+};
+
+struct pinring_memory {
+	struct address_space *mapping;
+	unsigned long nr_pages; /* small ones */
+	unsigned long nr_chunks;
+	struct pinring_chunk *chunks;
+	u64 huge_bytes;
+	u64 node_bytes;
+};
+
+int pinring_memory_alloc(struct pinring_memory *memory,
+			 struct address_space *mapping, u64 size, int node,
+			 u32 flags);
+void pinring_memory_free(struct pinring_memory *memory);
+struct page *pinring_memory_page(const struct pinring_memory *memory,
+				 pgoff_t index);
+
+/* ------------------------------------------------------------------ region */
+
+/*
+ * Never changes once it can be seen. Its files hold a reference each, and so
+ * does what is attached to it; a mapping holds its file.
+ */
+struct pinring_region {
+	struct kref ref;
+	u64 id;
+	u64 size;
+	u32 flags;
+	int node;
+	kuid_t owner;
+	struct inode *inode; /* with i_size: no huge mapping without it */
+	struct pinring_memory memory;
+	char name[PINRING_IOC_NAME_MAX];
+};
+
+int pinring_region_create(struct pinring_call *call);
+void pinring_region_put(struct pinring_region *region);
+
+#endif /* PINRING_KMOD_H */

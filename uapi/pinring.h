@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note OR MIT */
+/*
+ * pinring.h - the ioctls of /dev/pinring.
+ *
+ * Every argument is a struct that begins with its own size, so that it can grow
+ * at its end and no number ever changes: a kernel takes a shorter struct than
+ * its own (the rest is zero), and a longer one if all that it does not know is
+ * zero. It writes back no more than it was given. For all of them:
+ *
+ *   -EFAULT   the struct is not in the caller's memory
+ *   -EINVAL   struct_size is below the first version's; or a flag or a reserved
+ *             field that must be zero is not
+ *   -E2BIG    struct_size is beyond the kernel's, and not all of that is zero;
+ *             or it is beyond a page
+ *   -ENOTTY   no such ioctl on this kind of fd
+ *
+ * The fd is the authority: whoever holds a region's fd may map it, pass it on and
+ * use its ioctls. What cannot be done with a read-only fd says so.
+ */
+#ifndef _UAPI_PINRING_H
+#define _UAPI_PINRING_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+#define PINRING_IOC_MAGIC 0xD5 /* free in ioctl-number.rst */
+#define PINRING_IOC_ABI 1
+
+/*
+ * PINRING_IOC_INFO, on /dev/pinring: what this module is.
+ */
+struct pinring_ioc_info {
+	__u32 struct_size;
+	__u32 flags; /* in: 0 */
+	__u32 abi; /* out: PINRING_IOC_ABI */
+	__u32 reserved; /* in: 0 */
+	__aligned_u64 features; /* out: none yet */
+	__aligned_u64 huge_page_bytes; /* out: of the pages a region is made of */
+};
+
+#define PINRING_IOC_INFO _IO(PINRING_IOC_MAGIC, 0x40)
+
+/*
+ * PINRING_IOC_REGION_CREATE, on /dev/pinring: memory behind a new fd.
+ *
+ * All of the memory is there, zeroed and not to be moved or swapped out, when
+ * the call returns; MAP_POPULATE spares the page faults too, one for each huge
+ * page. The fd is close-on-exec, its size (fstat) that of the region, which
+ * nobody can change. It can be mapped shared, not private, not executable, and
+ * goes when the last fd, mapping and attachment of it does, in any order.
+ *
+ *   -EINVAL   size is 0 or beyond 2^48; the node is not there; both SMALL_PAGES
+ *             and ALLOW_SMALL; the name is not ended by a zero
+ *   -ENOMEM   not that much memory, or not in huge pages, or not on the node
+ *   -EINTR    killed while memory was being looked for
+ *   -EMFILE, -ENFILE
+ */
+#define PINRING_IOC_STRICT_NODE (1u << 0) /* this node or -ENOMEM */
+#define PINRING_IOC_ALLOW_SMALL (1u << 1) /* small pages if there are no huge ones */
+#define PINRING_IOC_SMALL_PAGES (1u << 2) /* small pages: for a region of a few KiB */
+
+#define PINRING_IOC_NODE_LOCAL (-1) /* the one the caller runs on */
+#define PINRING_IOC_NAME_MAX 64 /* with the final zero */
+
+struct pinring_ioc_region_create {
+	__u32 struct_size;
+	__u32 flags; /* in: PINRING_IOC_* above */
+	__aligned_u64 size; /* in: bytes; out: rounded up to whole pages */
+	__s32 node; /* in: a node or PINRING_IOC_NODE_LOCAL; out: the node */
+	__s32 fd; /* out */
+	__aligned_u64 huge_bytes; /* out: of size, in huge pages */
+	__aligned_u64 node_bytes; /* out: of size, on the node */
+	char name[PINRING_IOC_NAME_MAX]; /* in: for people; may be empty */
+};
+
+#define PINRING_IOC_REGION_CREATE _IO(PINRING_IOC_MAGIC, 0x41)
+
+/*
+ * PINRING_IOC_REGION_INFO, on a region.
+ */
+struct pinring_ioc_region_info {
+	__u32 struct_size;
+	__u32 flags; /* in: 0; out: as it was created */
+	__aligned_u64 id; /* out: no other region ever has it, until a reboot */
+	__aligned_u64 size; /* out: bytes */
+	__aligned_u64 huge_bytes; /* out: of size, in huge pages */
+	__aligned_u64 node_bytes; /* out: of size, on the node */
+	__s32 node; /* out */
+	__u32 owner; /* out: user id of the creator, in the caller's namespace */
+	char name[PINRING_IOC_NAME_MAX]; /* out */
+};
+
+#define PINRING_IOC_REGION_INFO _IO(PINRING_IOC_MAGIC, 0x42)
+
+/*
+ * PINRING_IOC_REGION_READONLY, on a region: another fd of it, by which it cannot
+ * be written. It cannot be made writable again, not even through /proc.
+ *
+ *   -EMFILE, -ENFILE, -ENOMEM
+ */
+struct pinring_ioc_region_readonly {
+	__u32 struct_size;
+	__u32 flags; /* in: 0 */
+	__s32 fd; /* out */
+	__u32 reserved; /* in: 0 */
+};
+
+#define PINRING_IOC_REGION_READONLY _IO(PINRING_IOC_MAGIC, 0x43)
+
+#endif /* _UAPI_PINRING_H */
