@@ -41,7 +41,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check check-kills check-mutants bench deps-%,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants check-vm bench modules% deps-%,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -120,6 +120,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
+.PHONY: modules modules_install vm-tests check-vm
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -279,6 +280,36 @@ bench: deps-bench
 	$(Q)$(anew) MAKELEVEL=0 BENCHING=1 all
 	$(Q)build/bench/pinring-bench $(if $(JSON),--json $(JSON))
 
+# ------------------------------------------------------------ kernel module
+# Of the running kernel, unless KDIR names another one's headers. A copy is built:
+# older kernels' make leaves its files beside the sources.
+KDIR ?= /lib/modules/$(shell uname -r)/build
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/modules/kmod
+modules:
+	$(Q)mkdir -p $(BUILD)/modules
+	$(Q)cp -pru kmod uapi $(BUILD)/modules
+	$(Q)$(kbuild) modules
+
+modules_install: modules
+	$(Q)$(kbuild) modules_install
+
+# Its tests run in a virtual machine that has no libraries.
+vm_tests := $(patsubst selftests/kmod/%.c,$(BUILD)/vm/tests/%,$(sort $(wildcard selftests/kmod/*.c)))
+$(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D) $(BUILD)/vm/dep
+	$(Q)$(CC) -Iselftests/harness -I. -D_FORTIFY_SOURCE=2 $(CPPFLAGS) $(CFLAGS_ALL) \
+		-MF $(BUILD)/vm/dep/$*.d $< $(LDFLAGS_ALL) -static -o $@
+
+vm-tests: $(vm_tests)
+-include $(vm_tests:$(BUILD)/vm/tests/%=$(BUILD)/vm/dep/%.d)
+
+# KERNELS="6.1 6.12" picks; see selftests/vm/check.
+KERNELS ?= 6.1 6.12 7.2
+check-vm: deps-vm
+	$(Q)$(anew) MAKELEVEL=0 vm-tests
+	$(Q)selftests/vm/check -o build/vm $(KERNELS)
+
 # ------------------------------------------------------------------- install
 install: lib tools
 	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/pinring \
@@ -304,6 +335,8 @@ help:
 	@echo 'make check        every test, also under ASan, UBSan and TSan'
 	@echo 'make check-kills  SIGKILL at random points, KILLS=10000 of each kind of ring'
 	@echo 'make check-mutants plant one bug after another: every test must be able to fail'
+	@echo 'make check-vm     the kernel module in virtual machines; KERNELS="$(KERNELS)"'
+	@echo 'make modules      the kernel module; KDIR=/lib/modules/RELEASE/build'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make clean        remove build/'
