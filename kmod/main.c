@@ -93,7 +93,36 @@ static struct miscdevice device = {
 	.mode = 0660,
 };
 
-module_misc_device(device);
+static int __init pinring_init(void)
+{
+	int rc;
+
+	pinring_limits_init();
+	pinring_pools_init();
+	rc = -ENOMEM;
+	device.groups = pinring_sysfs_init();
+	if (!device.groups)
+		goto pools;
+	rc = misc_register(&device);
+	if (rc)
+		goto sysfs;
+	return 0;
+sysfs:
+	pinring_sysfs_exit();
+pools:
+	pinring_pools_exit();
+	return rc;
+}
+
+static void __exit pinring_exit(void)
+{
+	misc_deregister(&device);
+	pinring_sysfs_exit();
+	pinring_pools_exit();
+}
+
+module_init(pinring_init);
+module_exit(pinring_exit);
 
 MODULE_DESCRIPTION("Shared memory of huge pages for rings between CPUs and devices");
 MODULE_LICENSE("GPL");

@@ -27,20 +27,28 @@
  */
 #define GFP_PINRING (GFP_USER | __GFP_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
 
-/* A huge page; first on the node alone, at the price of compaction. */
+/*
+ * A huge page: one that is at hand on the node, one that was put by for this, one
+ * at the price of compaction, one of another node.
+ */
 static struct page *alloc_huge(int node, u32 flags)
 {
-	gfp_t gfp = GFP_PINRING | __GFP_COMP;
+	const gfp_t gfp = GFP_PINRING | __GFP_COMP;
+	const gfp_t at_hand = (gfp | __GFP_THISNODE) & ~__GFP_DIRECT_RECLAIM;
+	/* Who takes small pages would rather have them than wait. */
+	const gfp_t effort = flags & PINRING_IOC_ALLOW_SMALL ?
+				     __GFP_NORETRY :
+				     __GFP_RETRY_MAYFAIL;
 	struct page *page;
 
-	/* Whoever takes small pages would rather have them than wait. */
-	if (flags & PINRING_IOC_ALLOW_SMALL)
-		gfp |= __GFP_NORETRY;
-	else
-		gfp |= __GFP_RETRY_MAYFAIL;
-	page = alloc_pages_node(node, gfp | __GFP_THISNODE, PINRING_HUGE_ORDER);
+	page = alloc_pages_node(node, at_hand, PINRING_HUGE_ORDER);
+	if (!page)
+		page = pinring_pool_take(node);
+	if (!page)
+		page = alloc_pages_node(node, gfp | effort | __GFP_THISNODE,
+					PINRING_HUGE_ORDER);
 	if (!page && !(flags & PINRING_IOC_STRICT_NODE))
-		page = alloc_pages_node(node, gfp, PINRING_HUGE_ORDER);
+		page = alloc_pages_node(node, gfp | effort, PINRING_HUGE_ORDER);
 	return page;
 }
 
@@ -75,7 +83,8 @@ static void page_leave(struct page *page)
 	folio_lock(folio);
 	folio->mapping = NULL;
 	folio_unlock(folio);
-	folio_put(folio);
+	if (!pinring_pool_return(page))
+		folio_put(folio);
 }
 
 static int fill_small(struct pinring_memory *memory, unsigned long chunk,
@@ -165,9 +174,6 @@ int pinring_memory_alloc(struct pinring_memory *memory,
 	unsigned long i, nr_chunks = DIV_ROUND_UP_ULL(size, PINRING_HUGE_BYTES);
 	int rc;
 
-	/* Before the array: it is in proportion to what was asked for. */
-	if (size >> PAGE_SHIFT > totalram_pages())
-		return -ENOMEM;
 	memset(memory, 0, sizeof(*memory));
 	memory->mapping = mapping;
 	memory->chunks = kvcalloc(nr_chunks, sizeof(*memory->chunks),

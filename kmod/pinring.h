@@ -5,6 +5,11 @@
 #ifndef PINRING_KMOD_H
 #define PINRING_KMOD_H
 
+#ifdef pr_fmt
+#undef pr_fmt
+#endif
+#define pr_fmt(fmt) "pinring: " fmt
+
 #include <linux/fs.h>
 #include <linux/kref.h>
 #include <linux/mm.h>
@@ -71,6 +76,50 @@ void pinring_memory_free(struct pinring_memory *memory);
 struct page *pinring_memory_page(const struct pinring_memory *memory,
 				 pgoff_t index);
 
+/* -------------------------------------------------------------------- pool */
+
+void pinring_pools_init(void);
+void pinring_pools_exit(void);
+int pinring_pool_resize(int node, unsigned long size);
+unsigned long pinring_pool_size(int node);
+unsigned long pinring_pool_free(int node);
+struct page *pinring_pool_take(int node);
+bool pinring_pool_return(struct page *page);
+
+/* ----------------------------------------------------------------- account */
+
+struct pinring_limits {
+	u64 max_bytes;
+	u64 max_bytes_per_user;
+	u64 max_regions_per_user;
+};
+
+struct pinring_usage {
+	u64 bytes;
+	u64 regions;
+};
+
+struct pinring_account;
+
+/* What a region costs its maker, and to whom it is given back. */
+struct pinring_charge {
+	struct pinring_account *account;
+	u64 bytes;
+};
+
+extern struct pinring_limits pinring_limits;
+
+void pinring_limits_init(void);
+void pinring_limit_set(u64 *limit, u64 value);
+struct pinring_usage pinring_usage(void);
+int pinring_charge(struct pinring_charge *charge, u64 bytes);
+void pinring_uncharge(struct pinring_charge *charge);
+
+/* ------------------------------------------------------------------- sysfs */
+
+const struct attribute_group **pinring_sysfs_init(void);
+void pinring_sysfs_exit(void);
+
 /* ------------------------------------------------------------------ region */
 
 /*
@@ -84,6 +133,7 @@ struct pinring_region {
 	u32 flags;
 	int node;
 	kuid_t owner;
+	struct pinring_charge charge;
 	struct inode *inode; /* with i_size: no huge mapping without it */
 	struct pinring_memory memory;
 	char name[PINRING_IOC_NAME_MAX];

@@ -131,6 +131,7 @@ static void region_free(struct kref *ref)
 		container_of(ref, struct pinring_region, ref);
 
 	pinring_memory_free(&region->memory);
+	pinring_uncharge(&region->charge);
 	if (region->inode) {
 		iput(region->inode);
 		simple_release_fs(&region_mount, &region_mounts);
@@ -266,6 +267,9 @@ int pinring_region_create(struct pinring_call *call)
 
 	if (!create_sane(create))
 		return -EINVAL;
+	/* Early, lest what can never be had keep others from their share. */
+	if (create->size >> PAGE_SHIFT > totalram_pages())
+		return -ENOMEM;
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 	if (!region)
 		return -ENOMEM;
@@ -280,6 +284,9 @@ int pinring_region_create(struct pinring_call *call)
 	region->owner = current_uid();
 	memcpy(region->name, create->name, sizeof(region->name));
 
+	rc = pinring_charge(&region->charge, region->size);
+	if (rc)
+		goto out;
 	rc = region_inode_new(region);
 	if (rc)
 		goto out;

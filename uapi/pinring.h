@@ -51,6 +51,9 @@ struct pinring_ioc_info {
  *
  *   -EINVAL   size is 0 or beyond 2^48; the node is not there; both SMALL_PAGES
  *             and ALLOW_SMALL; the name is not ended by a zero
+ *   -EDQUOT   more than the module's limits leave to the user (sysfs.md), and no
+ *             CAP_SYS_RESOURCE
+ *   -ENOBUFS  more than RLIMIT_MEMLOCK leaves to the user, and no CAP_IPC_LOCK
  *   -ENOMEM   not that much memory, or not in huge pages, or not on the node
  *   -EINTR    killed while memory was being looked for
  *   -EMFILE, -ENFILE

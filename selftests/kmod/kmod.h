@@ -193,6 +193,48 @@ TEST_UNUSED static long free_memory(void)
 	return kib;
 }
 
+#define SYSFS "/sys/class/misc/pinring/"
+
+/* A knob or figure below SYSFS, or -errno. */
+TEST_UNUSED static long long sysfs_read(const char *name)
+{
+	char path[128], text[64] = "";
+	int fd;
+
+	snprintf(path, sizeof(path), SYSFS "%s", name);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (read(fd, text, sizeof(text) - 1) < 0)
+		text[0] = '\0';
+	close(fd);
+	return atoll(text);
+}
+
+/* 0 or -errno. */
+TEST_UNUSED static int sysfs_write(const char *name, const char *text)
+{
+	char path[128];
+	int fd, rc = 0;
+
+	snprintf(path, sizeof(path), SYSFS "%s", name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	if (write(fd, text, strlen(text)) < 0)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+TEST_UNUSED static int sysfs_set(const char *name, long long value)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lld\n", value);
+	return sysfs_write(name, text);
+}
+
 TEST_UNUSED static int send_fd(int socket, int fd)
 {
 	char control[CMSG_SPACE(sizeof(int))] = "", byte = 0;
