@@ -23,6 +23,7 @@ struct pinring_account {
 	struct user_struct *user;
 	u64 bytes;
 	u64 regions;
+	u64 bells;
 };
 
 struct pinring_limits pinring_limits;
@@ -38,6 +39,7 @@ void pinring_limits_init(void)
 	pinring_limits.max_bytes = memory / 2;
 	pinring_limits.max_bytes_per_user = memory / 4;
 	pinring_limits.max_regions_per_user = 1024;
+	pinring_limits.max_doorbells_per_user = 256;
 }
 
 void pinring_limit_set(u64 *limit, u64 value)
@@ -153,4 +155,27 @@ void pinring_uncharge(struct pinring_charge *charge)
 	account_put(account);
 	mutex_unlock(&lock);
 	charge->account = NULL;
+}
+
+/* To who is charged with the region, which outlives its bells. 0 or -EDQUOT. */
+int pinring_charge_bell(struct pinring_charge *charge)
+{
+	struct pinring_account *account = charge->account;
+	int rc = 0;
+
+	mutex_lock(&lock);
+	if (account->bells + 1 > pinring_limits.max_doorbells_per_user &&
+	    !capable(CAP_SYS_RESOURCE))
+		rc = -EDQUOT;
+	else
+		account->bells++;
+	mutex_unlock(&lock);
+	return rc;
+}
+
+void pinring_uncharge_bell(struct pinring_charge *charge)
+{
+	mutex_lock(&lock);
+	charge->account->bells--;
+	mutex_unlock(&lock);
 }

@@ -7,6 +7,7 @@
 #ifndef PINRING_COMPAT_H
 #define PINRING_COMPAT_H
 
+#include <linux/eventfd.h>
 #include <linux/mm.h>
 #include <linux/version.h>
 
@@ -25,5 +26,14 @@ static inline void vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
 #define PINRING_GET_POLICY_ARGS \
 	struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
 #endif
+
+static inline void pinring_eventfd_signal(struct eventfd_ctx *ctx)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)
+	eventfd_signal(ctx, 1);
+#else
+	eventfd_signal(ctx);
+#endif
+}
 
 #endif /* PINRING_COMPAT_H */

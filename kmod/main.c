@@ -2,6 +2,7 @@
 /*
  * main.c - /dev/pinring, and how an ioctl finds its handler.
  */
+#include <linux/file.h>
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/slab.h>
@@ -17,6 +18,32 @@ int pinring_respond(const struct pinring_call *call)
 	if (copy_to_user(call->user, call->cmd, min(call->user_size, call->size)))
 		return -EFAULT;
 	return 0;
+}
+
+/*
+ * Gives the caller an fd of @file, told in *@fd, a field of its struct. Consumes
+ * the file whatever comes of it. Other threads see the fd last, when nothing can
+ * fail any more.
+ */
+int pinring_answer_file(const struct pinring_call *call, struct file *file,
+			__s32 *fd)
+{
+	int rc;
+
+	rc = get_unused_fd_flags(O_CLOEXEC);
+	if (rc < 0)
+		goto put;
+	*fd = rc;
+	rc = pinring_respond(call);
+	if (rc) {
+		put_unused_fd(*fd);
+		goto put;
+	}
+	fd_install(*fd, file);
+	return 0;
+put:
+	fput(file);
+	return rc;
 }
 
 long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
@@ -98,17 +125,24 @@ static int __init pinring_init(void)
 	int rc;
 
 	pinring_limits_init();
-	pinring_pools_init();
+	rc = pinring_pools_init();
+	if (rc)
+		return rc;
+	rc = pinring_pollers_start();
+	if (rc)
+		goto pools;
 	rc = -ENOMEM;
 	device.groups = pinring_sysfs_init();
 	if (!device.groups)
-		goto pools;
+		goto pollers;
 	rc = misc_register(&device);
 	if (rc)
 		goto sysfs;
 	return 0;
 sysfs:
 	pinring_sysfs_exit();
+pollers:
+	pinring_pollers_stop();
 pools:
 	pinring_pools_exit();
 	return rc;
@@ -118,6 +152,7 @@ static void __exit pinring_exit(void)
 {
 	misc_deregister(&device);
 	pinring_sysfs_exit();
+	pinring_pollers_stop();
 	pinring_pools_exit();
 }
 

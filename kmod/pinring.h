@@ -14,6 +14,7 @@
 #include <linux/kref.h>
 #include <linux/mm.h>
 #include <linux/types.h>
+#include <linux/xarray.h>
 
 #include "../uapi/pinring.h"
 
@@ -47,6 +48,8 @@ struct pinring_op {
 long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
 		   struct file *file, unsigned int cmd, unsigned long arg);
 int pinring_respond(const struct pinring_call *call);
+int pinring_answer_file(const struct pinring_call *call, struct file *file,
+			__s32 *fd);
 
 /* ------------------------------------------------------------------ memory */
 
@@ -78,7 +81,7 @@ struct page *pinring_memory_page(const struct pinring_memory *memory,
 
 /* -------------------------------------------------------------------- pool */
 
-void pinring_pools_init(void);
+int pinring_pools_init(void);
 void pinring_pools_exit(void);
 int pinring_pool_resize(int node, unsigned long size);
 unsigned long pinring_pool_size(int node);
@@ -92,6 +95,7 @@ struct pinring_limits {
 	u64 max_bytes;
 	u64 max_bytes_per_user;
 	u64 max_regions_per_user;
+	u64 max_doorbells_per_user;
 };
 
 struct pinring_usage {
@@ -114,6 +118,8 @@ void pinring_limit_set(u64 *limit, u64 value);
 struct pinring_usage pinring_usage(void);
 int pinring_charge(struct pinring_charge *charge, u64 bytes);
 void pinring_uncharge(struct pinring_charge *charge);
+int pinring_charge_bell(struct pinring_charge *charge);
+void pinring_uncharge_bell(struct pinring_charge *charge);
 
 /* ------------------------------------------------------------------- sysfs */
 
@@ -135,11 +141,63 @@ struct pinring_region {
 	kuid_t owner;
 	struct pinring_charge charge;
 	struct inode *inode; /* with i_size: no huge mapping without it */
+	struct xarray bells; /* by offset / PINRING_SEPARATION */
 	struct pinring_memory memory;
 	char name[PINRING_IOC_NAME_MAX];
 };
 
 int pinring_region_create(struct pinring_call *call);
 void pinring_region_put(struct pinring_region *region);
+
+/* --------------------------------------------------------------- doorbells */
+
+struct pinring_bell {
+	struct pinring_region *region;
+	unsigned long index; /* in its bells */
+	u64 *sequence; /* shared memory, both: READ_ONCE() and no trust */
+	u64 *armed;
+	struct eventfd_ctx *eventfd;
+	struct poller *poller; /* NULL: it is not watched */
+	struct list_head link; /* of the poller */
+};
+
+enum pinring_seen {
+	PINRING_BELL_IDLE, /* nobody sleeps */
+	PINRING_BELL_ARMED, /* somebody does, and it has not rung */
+	PINRING_BELL_RUNG, /* signalled just now */
+};
+
+enum pinring_seen pinring_bell_look(struct pinring_bell *bell);
+int pinring_doorbell_create(struct pinring_call *call);
+int pinring_ring(struct pinring_call *call);
+
+/* ------------------------------------------------------------------ poller */
+
+struct pinring_poll_knobs {
+	u32 spin_us;
+	u32 sleep_us;
+};
+
+struct pinring_poll_figures {
+	u64 bells; /* watched */
+	u64 rings; /* by ioctl */
+	u64 signals;
+	u64 sleeps;
+	u64 worst_gap;
+};
+
+extern struct pinring_poll_knobs pinring_poll_knobs;
+
+int pinring_pollers_start(void);
+void pinring_pollers_stop(void);
+void pinring_poller_add(struct pinring_bell *bell, int node);
+void pinring_poller_remove(struct pinring_bell *bell);
+void pinring_poller_armed(struct pinring_bell *bell);
+void pinring_poller_count_ring(void);
+void pinring_poller_count_signal(void);
+void pinring_poller_set(u32 *knob, u32 value);
+int pinring_poller_set_cpus(const struct cpumask *cpus);
+ssize_t pinring_poller_show_cpus(char *buf);
+struct pinring_poll_figures pinring_poll_figures(void);
 
 #endif /* PINRING_KMOD_H */

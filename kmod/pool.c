@@ -13,6 +13,7 @@
 #include <linux/module.h>
 #include <linux/mutex.h>
 #include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/spinlock.h>
 
 #include "pinring.h"
@@ -26,7 +27,7 @@ struct pool {
 	struct mutex resizing;
 };
 
-static struct pool pools[MAX_NUMNODES];
+static struct pool *pools; /* nr_node_ids */
 
 static unsigned long reserve[MAX_NUMNODES];
 static int nr_reserve;
@@ -188,11 +189,14 @@ int pinring_pool_resize(int node, unsigned long size)
 	return rc;
 }
 
-void pinring_pools_init(void)
+int pinring_pools_init(void)
 {
 	int node;
 
-	for (node = 0; node < MAX_NUMNODES; node++) {
+	pools = kcalloc(nr_node_ids, sizeof(*pools), GFP_KERNEL);
+	if (!pools)
+		return -ENOMEM;
+	for (node = 0; node < nr_node_ids; node++) {
 		spin_lock_init(&pools[node].lock);
 		INIT_LIST_HEAD(&pools[node].pages);
 		mutex_init(&pools[node].resizing);
@@ -200,7 +204,7 @@ void pinring_pools_init(void)
 	for (node = 0; node < nr_reserve; node++) {
 		if (!reserve[node])
 			continue;
-		if (!node_state(node, N_MEMORY)) {
+		if (node >= nr_node_ids || !node_state(node, N_MEMORY)) {
 			pr_warn("reserve: there is no node %d\n", node);
 			continue;
 		}
@@ -208,6 +212,7 @@ void pinring_pools_init(void)
 			pr_warn("reserve: node %d has only %lu huge pages\n",
 				node, pinring_pool_size(node));
 	}
+	return 0;
 }
 
 /* No region is left, so that all of it is here. */
@@ -215,6 +220,7 @@ void pinring_pools_exit(void)
 {
 	int node;
 
-	for_each_node_state(node, N_MEMORY)
+	for (node = 0; node < nr_node_ids; node++)
 		pinring_pool_resize(node, 0);
+	kfree(pools);
 }

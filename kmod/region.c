@@ -198,33 +198,14 @@ static struct file *region_file(struct pinring_region *region, int flags)
 	return file;
 }
 
-/*
- * A new fd to tell the caller of in *@fd, a field of its struct. It is seen by
- * other threads last, when nothing can fail any more.
- */
-static int region_answer_fd(struct pinring_region *region, int flags,
-			    struct pinring_call *call, __s32 *fd)
+static int region_answer(struct pinring_region *region, int flags,
+			 struct pinring_call *call, __s32 *fd)
 {
-	struct file *file;
-	int rc;
+	struct file *file = region_file(region, flags);
 
-	rc = get_unused_fd_flags(O_CLOEXEC);
-	if (rc < 0)
-		return rc;
-	*fd = rc;
-	file = region_file(region, flags);
-	if (IS_ERR(file)) {
-		put_unused_fd(*fd);
+	if (IS_ERR(file))
 		return PTR_ERR(file);
-	}
-	rc = pinring_respond(call);
-	if (rc) {
-		put_unused_fd(*fd);
-		fput(file);
-		return rc;
-	}
-	fd_install(*fd, file);
-	return 0;
+	return pinring_answer_file(call, file, fd);
 }
 
 /* ------------------------------------------------------------------ ioctls */
@@ -274,6 +255,7 @@ int pinring_region_create(struct pinring_call *call)
 	if (!region)
 		return -ENOMEM;
 	kref_init(&region->ref);
+	xa_init(&region->bells);
 	page = create->flags & PINRING_IOC_SMALL_PAGES ? PAGE_SIZE :
 							 PINRING_HUGE_BYTES;
 	region->id = atomic64_inc_return(&region_ids);
@@ -298,7 +280,7 @@ int pinring_region_create(struct pinring_call *call)
 	create->node = region->node;
 	create->huge_bytes = region->memory.huge_bytes;
 	create->node_bytes = region->memory.node_bytes;
-	rc = region_answer_fd(region, O_RDWR, call, &create->fd);
+	rc = region_answer(region, O_RDWR, call, &create->fd);
 out:
 	/* What is left is the file's reference, or none. */
 	pinring_region_put(region);
@@ -329,7 +311,7 @@ static int region_readonly(struct pinring_call *call)
 
 	if (readonly->flags || readonly->reserved)
 		return -EINVAL;
-	return region_answer_fd(call->file->private_data, O_RDONLY, call,
+	return region_answer(call->file->private_data, O_RDONLY, call,
 				&readonly->fd);
 }
 
@@ -339,6 +321,11 @@ static const struct pinring_op region_ops[] = {
 	PINRING_OP(PINRING_IOC_REGION_READONLY,
 		   struct pinring_ioc_region_readonly, reserved,
 		   region_readonly),
+	PINRING_OP(PINRING_IOC_DOORBELL_CREATE,
+		   struct pinring_ioc_doorbell_create, fd,
+		   pinring_doorbell_create),
+	PINRING_OP(PINRING_IOC_RING, struct pinring_ioc_ring, offset,
+		   pinring_ring),
 };
 
 static long region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

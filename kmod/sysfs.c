@@ -2,6 +2,7 @@
 /*
  * sysfs.c - the files below /sys/class/misc/pinring; docs/sysfs.md has them all.
  */
+#include <linux/cpumask.h>
 #include <linux/device.h>
 #include <linux/kstrtox.h>
 #include <linux/mm.h>
@@ -44,6 +45,83 @@ static ssize_t limit_store(struct device *dev, struct device_attribute *attr,
 LIMIT(max_bytes);
 LIMIT(max_bytes_per_user);
 LIMIT(max_regions_per_user);
+LIMIT(max_doorbells_per_user);
+
+/* ------------------------------------------------------------------ poller */
+
+#define POLL_US_MAX 1000000
+
+static ssize_t poll_us_show(struct device *dev, struct device_attribute *attr,
+			    char *buf)
+{
+	const struct dev_ext_attribute *ext =
+		container_of(attr, struct dev_ext_attribute, attr);
+
+	return sysfs_emit(buf, "%u\n", READ_ONCE(*(u32 *)ext->var));
+}
+
+static int poll_us_parse(const char *buf, u32 min, u32 *value)
+{
+	if (kstrtou32(buf, 0, value) || *value < min || *value > POLL_US_MAX)
+		return -EINVAL;
+	return 0;
+}
+
+static ssize_t poll_spin_us_store(struct device *dev,
+				  struct device_attribute *attr,
+				  const char *buf, size_t count)
+{
+	u32 value;
+
+	if (poll_us_parse(buf, 0, &value))
+		return -EINVAL;
+	pinring_poller_set(&pinring_poll_knobs.spin_us, value);
+	return count;
+}
+
+static ssize_t poll_sleep_us_store(struct device *dev,
+				   struct device_attribute *attr,
+				   const char *buf, size_t count)
+{
+	u32 value;
+
+	/* 0 would be to spin for ever. */
+	if (poll_us_parse(buf, 1, &value))
+		return -EINVAL;
+	pinring_poller_set(&pinring_poll_knobs.sleep_us, value);
+	return count;
+}
+
+static struct dev_ext_attribute poll_spin_us = {
+	.attr = __ATTR(poll_spin_us, 0644, poll_us_show, poll_spin_us_store),
+	.var = &pinring_poll_knobs.spin_us,
+};
+
+static struct dev_ext_attribute poll_sleep_us = {
+	.attr = __ATTR(poll_sleep_us, 0644, poll_us_show, poll_sleep_us_store),
+	.var = &pinring_poll_knobs.sleep_us,
+};
+
+static ssize_t poll_cpus_show(struct device *dev, struct device_attribute *attr,
+			      char *buf)
+{
+	return pinring_poller_show_cpus(buf);
+}
+
+static ssize_t poll_cpus_store(struct device *dev,
+			       struct device_attribute *attr, const char *buf,
+			       size_t count)
+{
+	cpumask_var_t cpus;
+	int rc;
+
+	if (!zalloc_cpumask_var(&cpus, GFP_KERNEL))
+		return -ENOMEM;
+	rc = cpulist_parse(buf, cpus) ? -EINVAL : pinring_poller_set_cpus(cpus);
+	free_cpumask_var(cpus);
+	return rc ? rc : count;
+}
+static DEVICE_ATTR_RW(poll_cpus);
 
 /* -------------------------------------------------------------- statistics */
 
@@ -61,12 +139,36 @@ static ssize_t bytes_show(struct device *dev, struct device_attribute *attr,
 }
 static DEVICE_ATTR_RO(bytes);
 
+#define FIGURE(_name, _field)                                                \
+	static ssize_t _name##_show(struct device *dev,                      \
+				    struct device_attribute *attr, char *buf) \
+	{                                                                    \
+		return sysfs_emit(buf, "%llu\n",                             \
+				  pinring_poll_figures()._field);            \
+	}                                                                    \
+	static DEVICE_ATTR_RO(_name)
+
+FIGURE(doorbells, bells);
+FIGURE(rings, rings);
+FIGURE(signals, signals);
+FIGURE(sleeps, sleeps);
+FIGURE(worst_wake_ns, worst_gap);
+
 static struct attribute *device_attrs[] = {
 	&max_bytes.attr.attr,
 	&max_bytes_per_user.attr.attr,
 	&max_regions_per_user.attr.attr,
+	&max_doorbells_per_user.attr.attr,
+	&poll_spin_us.attr.attr,
+	&poll_sleep_us.attr.attr,
+	&dev_attr_poll_cpus.attr,
 	&dev_attr_regions.attr,
 	&dev_attr_bytes.attr,
+	&dev_attr_doorbells.attr,
+	&dev_attr_rings.attr,
+	&dev_attr_signals.attr,
+	&dev_attr_sleeps.attr,
+	&dev_attr_worst_wake_ns.attr,
 	NULL,
 };
 

@@ -110,4 +110,66 @@ struct pinring_ioc_region_readonly {
 
 #define PINRING_IOC_REGION_READONLY _IO(PINRING_IOC_MAGIC, 0x43)
 
+/*
+ * PINRING_IOC_DOORBELL_CREATE, on a region: an eventfd that fires because of a
+ * word. The words are struct pinring_doorbell_lines (pinring_layout.h) in the
+ * region; a bell that is armed for another sequence than it has is signalled, by
+ * adding 1 to the eventfd, and disarmed. The bell goes when its fd does, not when
+ * the eventfd is closed.
+ *
+ * With PINRING_IOC_DOORBELL_DEVICE a thread of the region's node watches it, so
+ * that a plain store rings it, for a GPU's sake. It sees that within 5/4 of
+ * poll_sleep_us (sysfs.md) and what the scheduler takes. Without, it takes a
+ * PINRING_IOC_RING.
+ *
+ *   -EINVAL   offset is no multiple of 128 or too near the region's end; eventfd
+ *             is none
+ *   -EBADF    eventfd is no fd
+ *   -EACCES   the region's fd is read-only: a bell is written to
+ *   -EBUSY    there is a bell at this offset
+ *   -EDQUOT   the region's maker has max_doorbells_per_user, and the caller no
+ *             CAP_SYS_RESOURCE
+ *   -EMFILE, -ENFILE, -ENOMEM
+ */
+#define PINRING_IOC_DOORBELL_DEVICE (1u << 0)
+
+struct pinring_ioc_doorbell_create {
+	__u32 struct_size;
+	__u32 flags; /* in: PINRING_IOC_DOORBELL_* */
+	__aligned_u64 offset; /* in: of the words, from the region's base */
+	__s32 eventfd; /* in */
+	__s32 fd; /* out: of the bell, for PINRING_IOC_DOORBELL_ARM */
+};
+
+#define PINRING_IOC_DOORBELL_CREATE _IO(PINRING_IOC_MAGIC, 0x44)
+
+/*
+ * PINRING_IOC_DOORBELL_ARM, on a doorbell: the caller has seen all up to a
+ * sequence and is about to sleep on the eventfd.
+ *
+ *   -EAGAIN   it has rung since: look again instead
+ */
+struct pinring_ioc_doorbell_arm {
+	__u32 struct_size;
+	__u32 flags; /* in: 0 */
+	__aligned_u64 seen; /* in: the sequence */
+};
+
+#define PINRING_IOC_DOORBELL_ARM _IO(PINRING_IOC_MAGIC, 0x45)
+
+/*
+ * PINRING_IOC_RING, on a region, also by a read-only fd: the caller advanced the
+ * sequence at this offset and found the bell armed.
+ *
+ *   -EINVAL   offset is no multiple of 128
+ *   -ENOENT   there is no bell
+ */
+struct pinring_ioc_ring {
+	__u32 struct_size;
+	__u32 flags; /* in: 0 */
+	__aligned_u64 offset; /* in: of the words */
+};
+
+#define PINRING_IOC_RING _IO(PINRING_IOC_MAGIC, 0x46)
+
 #endif /* _UAPI_PINRING_H */

@@ -9,7 +9,7 @@
 
 /* Every ioctl there is: an argument that works, and what is in it. */
 FIXTURE(abi) {
-	int device, region, fd;
+	int device, region, bell, eventfd, fd;
 	unsigned char *page; /* the argument's, with nothing behind it */
 	unsigned char arg[256];
 };
@@ -18,17 +18,18 @@ FIXTURE_VARIANT(abi) {
 	unsigned long cmd;
 	uint32_t size;
 	uint32_t min_size;
-	bool on_device;
+	enum { ON_REGION, ON_DEVICE, ON_BELL } on;
 	uint32_t bad_flag;
 	uint32_t reserved; /* an offset; 0: there is none */
 	uint32_t fd; /* an offset; 0: it makes none */
+	bool silent; /* it answers with nothing but its result */
 };
 
 FIXTURE_VARIANT_ADD(abi, info) {
 	.cmd = PINRING_IOC_INFO,
 	.size = sizeof(struct pinring_ioc_info),
 	.min_size = FIRST_VERSION(pinring_ioc_info, huge_page_bytes),
-	.on_device = true,
+	.on = ON_DEVICE,
 	.bad_flag = 1,
 	.reserved = offsetof(struct pinring_ioc_info, reserved),
 };
@@ -37,7 +38,7 @@ FIXTURE_VARIANT_ADD(abi, region_create) {
 	.cmd = PINRING_IOC_REGION_CREATE,
 	.size = sizeof(struct pinring_ioc_region_create),
 	.min_size = FIRST_VERSION(pinring_ioc_region_create, name),
-	.on_device = true,
+	.on = ON_DEVICE,
 	.bad_flag = 1u << 31,
 	.fd = offsetof(struct pinring_ioc_region_create, fd),
 };
@@ -58,15 +59,47 @@ FIXTURE_VARIANT_ADD(abi, region_readonly) {
 	.fd = offsetof(struct pinring_ioc_region_readonly, fd),
 };
 
+FIXTURE_VARIANT_ADD(abi, doorbell_create) {
+	.cmd = PINRING_IOC_DOORBELL_CREATE,
+	.size = sizeof(struct pinring_ioc_doorbell_create),
+	.min_size = FIRST_VERSION(pinring_ioc_doorbell_create, fd),
+	.bad_flag = 2,
+	.fd = offsetof(struct pinring_ioc_doorbell_create, fd),
+};
+
+FIXTURE_VARIANT_ADD(abi, doorbell_arm) {
+	.cmd = PINRING_IOC_DOORBELL_ARM,
+	.size = sizeof(struct pinring_ioc_doorbell_arm),
+	.min_size = FIRST_VERSION(pinring_ioc_doorbell_arm, seen),
+	.on = ON_BELL,
+	.bad_flag = 1,
+	.silent = true,
+};
+
+FIXTURE_VARIANT_ADD(abi, ring) {
+	.cmd = PINRING_IOC_RING,
+	.size = sizeof(struct pinring_ioc_ring),
+	.min_size = FIRST_VERSION(pinring_ioc_ring, offset),
+	.bad_flag = 1,
+	.silent = true,
+};
+
 FIXTURE_SETUP(abi)
 {
+	struct pinring_ioc_doorbell_create b = ARG(pinring_ioc_doorbell_create);
 	struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
 
 	self->device = device_open();
 	ASSERT_GE(self->device, 0);
 	self->region = region(1);
 	ASSERT_GE(self->region, 0);
-	self->fd = variant->on_device ? self->device : self->region;
+	self->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	ASSERT_GE(self->eventfd, 0);
+	b.eventfd = self->eventfd;
+	ASSERT_EQ(0, call(self->region, PINRING_IOC_DOORBELL_CREATE, &b));
+	self->bell = b.fd;
+	self->fd = variant->on == ON_DEVICE ? self->device :
+		   variant->on == ON_BELL ? self->bell : self->region;
 	self->page = mmap(NULL, 3 * SMALL, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)self->page);
@@ -77,11 +110,16 @@ FIXTURE_SETUP(abi)
 		c.flags = PINRING_IOC_SMALL_PAGES;
 		memcpy(self->arg, &c, sizeof(c));
 	}
+	b.offset = 4096;
+	if (variant->cmd == PINRING_IOC_DOORBELL_CREATE)
+		memcpy(self->arg, &b, sizeof(b));
 }
 
 FIXTURE_TEARDOWN(abi)
 {
 	munmap(self->page, 2 * SMALL);
+	close(self->bell);
+	close(self->eventfd);
 	close(self->region);
 	close(self->device);
 }
@@ -171,7 +209,7 @@ TEST_F(abi, leaves_no_fd_behind_when_it_cannot_answer)
 	memcpy(p, self->arg, variant->size);
 	memcpy(p, &variant->size, 4);
 	ASSERT_EQ(0, mprotect(p, SMALL, PROT_READ));
-	EXPECT_EQ(-EFAULT, call(self->fd, variant->cmd, p));
+	EXPECT_EQ(variant->silent ? 0 : -EFAULT, call(self->fd, variant->cmd, p));
 	after = dup(self->device);
 	EXPECT_EQ(before, after);
 	close(after);
@@ -196,14 +234,18 @@ TEST_F(abi, refuses_a_reserved_field_that_is_set)
 	EXPECT_EQ(-EINVAL, issue(self, variant, variant->size, variant->size));
 }
 
-TEST_F(abi, is_unknown_on_the_other_fd)
+TEST_F(abi, is_unknown_on_other_fds)
 {
-	int other = variant->on_device ? self->region : self->device;
+	const int others[] = { self->region, self->device, self->bell };
 	unsigned char arg[256];
 
-	memcpy(arg, self->arg, sizeof(arg));
-	memcpy(arg, &variant->size, 4);
-	EXPECT_EQ(-ENOTTY, call(other, variant->cmd, arg));
+	for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+		if (others[i] == self->fd)
+			continue;
+		memcpy(arg, self->arg, sizeof(arg));
+		memcpy(arg, &variant->size, 4);
+		EXPECT_EQ(-ENOTTY, call(others[i], variant->cmd, arg));
+	}
 }
 
 TEST_F(abi, writes_back_no_more_than_it_was_given)
@@ -233,6 +275,9 @@ TEST(numbers_are_nobody_elses)
 		PINRING_IOC_REGION_CREATE,
 		PINRING_IOC_REGION_INFO,
 		PINRING_IOC_REGION_READONLY,
+		PINRING_IOC_DOORBELL_CREATE,
+		PINRING_IOC_DOORBELL_ARM,
+		PINRING_IOC_RING,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cmds); i++) {

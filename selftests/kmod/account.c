@@ -10,6 +10,7 @@
 
 FIXTURE(account) {
 	long long max_bytes, max_bytes_per_user, max_regions_per_user;
+	long long max_doorbells_per_user;
 };
 
 FIXTURE_SETUP(account)
@@ -17,6 +18,7 @@ FIXTURE_SETUP(account)
 	self->max_bytes = sysfs_read("max_bytes");
 	self->max_bytes_per_user = sysfs_read("max_bytes_per_user");
 	self->max_regions_per_user = sysfs_read("max_regions_per_user");
+	self->max_doorbells_per_user = sysfs_read("max_doorbells_per_user");
 	ASSERT_GT(self->max_bytes, 0);
 	/* What an earlier test's processes had is given back as they are reaped. */
 	for (int i = 0; i < 200 && sysfs_read("regions"); i++) {
@@ -31,6 +33,7 @@ FIXTURE_TEARDOWN(account)
 	sysfs_set("max_bytes", self->max_bytes);
 	sysfs_set("max_bytes_per_user", self->max_bytes_per_user);
 	sysfs_set("max_regions_per_user", self->max_regions_per_user);
+	sysfs_set("max_doorbells_per_user", self->max_doorbells_per_user);
 }
 
 /*
@@ -223,6 +226,27 @@ TEST_F(account, is_undone_when_there_is_no_memory)
 	EXPECT_EQ(0, as_user(USER, 2 * HUGE, memlock_of_two));
 }
 
+static int three_doorbells(int device)
+{
+	int a = make(device, HUGE, 0), b = make(device, HUGE, 0);
+	int event = eventfd(0, 0), bell;
+
+	bell = doorbell(a, 0, event, 0);
+	if (bell < 0 || doorbell(a, 256, event, 0) < 0 || doorbell(b, 0, event, 0) < 0)
+		return 1;
+	if (doorbell(b, 256, event, 0) != -EDQUOT)
+		return 2;
+	close(bell);
+	return doorbell(b, 256, event, 0) >= 0 ? 0 : 3;
+}
+
+TEST_F(account, bounds_the_doorbells_of_a_user)
+{
+	ASSERT_EQ(0, sysfs_set("max_doorbells_per_user", 3));
+	EXPECT_EQ(0, as_user(USER, UNLIMITED, three_doorbells));
+	EXPECT_EQ(0, as_user(USER, UNLIMITED, three_doorbells));
+}
+
 TEST_F(account, of_a_read_only_fd_is_the_regions)
 {
 	int fd = region(HUGE), ro = readonly(fd);
@@ -238,11 +262,12 @@ TEST_F(account, knobs_reject_nonsense)
 {
 	static const char *const knobs[] = {
 		"max_bytes", "max_bytes_per_user", "max_regions_per_user",
+		"max_doorbells_per_user", "poll_spin_us", "poll_sleep_us",
 		"node0/reserve_pages",
 	};
 	static const char *const nonsense[] = {
 		"", "\n", "-1", "x", "1x", "1 2", "0x", "18446744073709551615",
-		"99999999999999999999999", "1.5", "1K",
+		"99999999999999999999999", "1.5", "1K", "9223372036854775808",
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(knobs); i++) {
@@ -267,7 +292,8 @@ TEST_F(account, knobs_are_roots)
 {
 	static const char *const knobs[] = {
 		"max_bytes", "max_bytes_per_user", "max_regions_per_user",
-		"node0/reserve_pages", "node1/reserve_pages",
+		"max_doorbells_per_user", "poll_spin_us", "poll_sleep_us",
+		"poll_cpus", "node0/reserve_pages", "node1/reserve_pages",
 	};
 	struct stat st;
 	char path[128];

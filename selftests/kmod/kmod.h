@@ -21,6 +21,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -233,6 +235,35 @@ TEST_UNUSED static int sysfs_set(const char *name, long long value)
 
 	snprintf(text, sizeof(text), "%lld\n", value);
 	return sysfs_write(name, text);
+}
+
+TEST_UNUSED static int doorbell(int fd, uint64_t offset, int event, uint32_t flags)
+{
+	struct pinring_ioc_doorbell_create d =
+		ARG(pinring_ioc_doorbell_create);
+	int rc;
+
+	d.offset = offset;
+	d.eventfd = event;
+	d.flags = flags;
+	rc = call(fd, PINRING_IOC_DOORBELL_CREATE, &d);
+	return rc ? rc : d.fd;
+}
+
+TEST_UNUSED static int arm(int bell, uint64_t seen)
+{
+	struct pinring_ioc_doorbell_arm a = ARG(pinring_ioc_doorbell_arm);
+
+	a.seen = seen;
+	return call(bell, PINRING_IOC_DOORBELL_ARM, &a);
+}
+
+TEST_UNUSED static int ring(int fd, uint64_t offset)
+{
+	struct pinring_ioc_ring r = ARG(pinring_ioc_ring);
+
+	r.offset = offset;
+	return call(fd, PINRING_IOC_RING, &r);
 }
 
 TEST_UNUSED static int send_fd(int socket, int fd)

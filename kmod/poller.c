@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * poller.c - a thread for each node that watches the doorbells of devices.
+ *
+ * It spins while they ring; then, as long as one is armed, looks at them all each
+ * poll_sleep_us; and when none is, sleeps until one is armed, which an ioctl does.
+ * A device's ring is seen after poll_sleep_us, a quarter of it that the timer may
+ * be late to share an interrupt, and what the scheduler takes.
+ */
+#include <linux/cpumask.h>
+#include <linux/hrtimer.h>
+#include <linux/kthread.h>
+#include <linux/ktime.h>
+#include <linux/nodemask.h>
+#include <linux/rculist.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+#include <linux/sysfs.h>
+
+#include "pinring.h"
+
+struct poller {
+	struct task_struct *task; /* NULL: a node without memory */
+	int node;
+	struct list_head bells; /* under RCU, changed under lock */
+	bool asleep; /* until it is woken; see pinring_poller_armed() */
+	u64 worst_gap; /* ns between two looks while one was armed */
+};
+
+struct pinring_poll_knobs pinring_poll_knobs = {
+	.spin_us = 50,
+	.sleep_us = 50,
+};
+
+static struct poller *pollers; /* nr_node_ids */
+static DEFINE_MUTEX(lock); /* the lists, the mask */
+static struct cpumask mask; /* empty: each on its node's CPUs */
+static atomic64_t bells, rings, signals, sleeps;
+
+struct pinring_poll_figures pinring_poll_figures(void)
+{
+	struct pinring_poll_figures figures = {
+		.bells = atomic64_read(&bells),
+		.rings = atomic64_read(&rings),
+		.signals = atomic64_read(&signals),
+		.sleeps = atomic64_read(&sleeps),
+	};
+	int node;
+
+	for (node = 0; node < nr_node_ids; node++)
+		figures.worst_gap = max(figures.worst_gap,
+					READ_ONCE(pollers[node].worst_gap));
+	return figures;
+}
+
+void pinring_poller_count_ring(void)
+{
+	atomic64_inc(&rings);
+}
+
+void pinring_poller_count_signal(void)
+{
+	atomic64_inc(&signals);
+}
+
+/* ------------------------------------------------------------------ thread */
+
+struct pass {
+	bool armed; /* at least one waits for a ring */
+	bool rung; /* at least one was signalled */
+};
+
+static struct pass look_at_all(struct poller *poller)
+{
+	struct pass pass = { };
+	struct pinring_bell *bell;
+
+	rcu_read_lock();
+	list_for_each_entry_rcu(bell, &poller->bells, link) {
+		switch (pinring_bell_look(bell)) {
+		case PINRING_BELL_ARMED:
+			pass.armed = true;
+			break;
+		case PINRING_BELL_RUNG:
+			pass.rung = true;
+			atomic64_inc(&signals);
+			break;
+		case PINRING_BELL_IDLE:
+			break;
+		}
+	}
+	rcu_read_unlock();
+	return pass;
+}
+
+/* Returns when one is armed, or the thread is to stop. */
+static void sleep_until_armed(struct poller *poller)
+{
+	WRITE_ONCE(poller->asleep, true);
+	for (;;) {
+		struct pass pass;
+
+		/*
+		 * Implies a full barrier, for asleep as well: whoever arms a
+		 * bell that we do not see sees us asleep, and wakes us.
+		 */
+		set_current_state(TASK_IDLE);
+		pass = look_at_all(poller);
+		if (pass.armed || pass.rung || kthread_should_stop())
+			break;
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	WRITE_ONCE(poller->asleep, false);
+}
+
+static void sleep_a_while(void)
+{
+	u64 ns = (u64)READ_ONCE(pinring_poll_knobs.sleep_us) * NSEC_PER_USEC;
+	ktime_t timeout = ns_to_ktime(ns);
+
+	atomic64_inc(&sleeps);
+	set_current_state(TASK_IDLE);
+	if (!kthread_should_stop())
+		schedule_hrtimeout_range(&timeout, ns / 4, HRTIMER_MODE_REL);
+	__set_current_state(TASK_RUNNING);
+}
+
+static int poller_run(void *arg)
+{
+	struct poller *poller = arg;
+	u64 last_look = 0, last_ring = 0; /* last_look: 0 if none was armed */
+
+	while (!kthread_should_stop()) {
+		u64 spin_ns = (u64)READ_ONCE(pinring_poll_knobs.spin_us) *
+			      NSEC_PER_USEC;
+		struct pass pass = look_at_all(poller);
+		u64 now = ktime_get_ns();
+
+		if (last_look && now - last_look > poller->worst_gap)
+			WRITE_ONCE(poller->worst_gap, now - last_look);
+		last_look = pass.armed ? now : 0;
+		if (pass.rung)
+			last_ring = now;
+		if (now - last_ring < spin_ns) {
+			cpu_relax();
+			cond_resched();
+		} else if (pass.armed) {
+			sleep_a_while();
+		} else {
+			sleep_until_armed(poller);
+		}
+	}
+	return 0;
+}
+
+/* ------------------------------------------------------------------- bells */
+
+void pinring_poller_add(struct pinring_bell *bell, int node)
+{
+	/* Memory that was plugged in later has none: any other will do. */
+	if (!pollers[node].task)
+		node = first_node(node_states[N_MEMORY]);
+	bell->poller = &pollers[node];
+	mutex_lock(&lock);
+	list_add_tail_rcu(&bell->link, &bell->poller->bells);
+	mutex_unlock(&lock);
+	atomic64_inc(&bells);
+}
+
+/* It may be looked at until a grace period has passed. */
+void pinring_poller_remove(struct pinring_bell *bell)
+{
+	if (!bell->poller)
+		return;
+	mutex_lock(&lock);
+	list_del_rcu(&bell->link);
+	mutex_unlock(&lock);
+	atomic64_dec(&bells);
+}
+
+/* After the store that armed it. */
+void pinring_poller_armed(struct pinring_bell *bell)
+{
+	if (!bell->poller)
+		return;
+	smp_mb(); /* pairs with set_current_state() in sleep_until_armed() */
+	if (READ_ONCE(bell->poller->asleep))
+		wake_up_process(bell->poller->task);
+}
+
+/* ------------------------------------------------------------------- knobs */
+
+/* Of what is asked for, the node's own; if there are none, all. */
+static int place(struct poller *poller)
+{
+	const struct cpumask *of_node = cpumask_of_node(poller->node);
+	cpumask_var_t cpus;
+	int rc;
+
+	if (!alloc_cpumask_var(&cpus, GFP_KERNEL))
+		return -ENOMEM;
+	if (cpumask_empty(&mask))
+		cpumask_copy(cpus, of_node);
+	else if (!cpumask_and(cpus, &mask, of_node))
+		cpumask_copy(cpus, &mask);
+	if (!cpumask_intersects(cpus, cpu_online_mask))
+		cpumask_copy(cpus, cpu_possible_mask);
+	rc = set_cpus_allowed_ptr(poller->task, cpus);
+	free_cpumask_var(cpus);
+	return rc;
+}
+
+/* -EINVAL if there are CPUs in it, but none that runs. */
+int pinring_poller_set_cpus(const struct cpumask *cpus)
+{
+	int node, rc = 0;
+
+	if (!cpumask_empty(cpus) && !cpumask_intersects(cpus, cpu_online_mask))
+		return -EINVAL;
+	mutex_lock(&lock);
+	cpumask_copy(&mask, cpus);
+	for (node = 0; node < nr_node_ids && !rc; node++)
+		if (pollers[node].task)
+			rc = place(&pollers[node]);
+	mutex_unlock(&lock);
+	return rc;
+}
+
+ssize_t pinring_poller_show_cpus(char *buf)
+{
+	ssize_t n;
+
+	mutex_lock(&lock);
+	n = sysfs_emit(buf, "%*pbl\n", cpumask_pr_args(&mask));
+	mutex_unlock(&lock);
+	return n;
+}
+
+/* A new value holds at once, and not when the old interval is over. */
+void pinring_poller_set(u32 *knob, u32 value)
+{
+	int node;
+
+	WRITE_ONCE(*knob, value);
+	for (node = 0; node < nr_node_ids; node++)
+		if (pollers[node].task)
+			wake_up_process(pollers[node].task);
+}
+
+/* --------------------------------------------------------------- lifecycle */
+
+static int start(struct poller *poller, int node)
+{
+	struct task_struct *task;
+
+	task = kthread_create_on_node(poller_run, poller, node, "pinring/%d",
+				      node);
+	if (IS_ERR(task))
+		return PTR_ERR(task);
+	poller->task = task;
+	place(poller);
+	wake_up_process(task);
+	return 0;
+}
+
+int pinring_pollers_start(void)
+{
+	int node, rc = 0;
+
+	pollers = kcalloc(nr_node_ids, sizeof(*pollers), GFP_KERNEL);
+	if (!pollers)
+		return -ENOMEM;
+	for (node = 0; node < nr_node_ids; node++) {
+		pollers[node].node = node;
+		INIT_LIST_HEAD(&pollers[node].bells);
+	}
+	for_each_node_state(node, N_MEMORY) {
+		rc = start(&pollers[node], node);
+		if (rc) {
+			pinring_pollers_stop();
+			return rc;
+		}
+	}
+	return 0;
+}
+
+void pinring_pollers_stop(void)
+{
+	int node;
+
+	for (node = 0; node < nr_node_ids; node++)
+		if (pollers[node].task)
+			kthread_stop(pollers[node].task);
+	kfree(pollers);
+	pollers = NULL;
+}
