@@ -23,7 +23,6 @@
 #include "compat.h"
 #include "pinring.h"
 
-#define REGION_FS_MAGIC 0x70696e72 /* "pinr" */
 #define REGION_SIZE_MAX (1ull << 48)
 #define REGION_FLAGS \
 	(PINRING_IOC_STRICT_NODE | PINRING_IOC_ALLOW_SMALL | PINRING_IOC_SMALL_PAGES)
@@ -36,7 +35,7 @@ static atomic64_t region_ids;
 
 static int region_fs_init(struct fs_context *fc)
 {
-	return init_pseudo(fc, REGION_FS_MAGIC) ? 0 : -ENOMEM;
+	return init_pseudo(fc, PINRING_IOC_FS_MAGIC) ? 0 : -ENOMEM;
 }
 
 static struct file_system_type region_fs = {

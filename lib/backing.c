@@ -221,9 +221,16 @@ int pinring_backing_create(struct pinring_device *device,
 				  sizeof(node_reason));
 	if (rc)
 		return rc;
+	if (device->backend == PINRING_BACKEND_MODULE) {
+		rc = pinring_module_create(device, config, node, region);
+		if (rc)
+			return rc;
+		goto done;
+	}
 	rc = choose_pages(device, config, region);
 	if (rc)
 		return rc;
+	region->backend = PINRING_BACKEND_EMBEDDED;
 	if (node >= 0) {
 		rc = pinring_node_bind(device, region->base, region->size, node,
 				       strict, node_reason,
@@ -236,6 +243,7 @@ int pinring_backing_create(struct pinring_device *device,
 		if (rc)
 			goto fail;
 	}
+done:
 	if (node_reason[0]) {
 		size_t used = strlen(region->reason);
 

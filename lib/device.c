@@ -15,6 +15,27 @@ const char *pinring_version(void)
 	return PINRING_VERSION;
 }
 
+static int choose_backend(struct pinring_device *device, uint32_t asked)
+{
+	device->fd = -1;
+	device->backend = PINRING_BACKEND_EMBEDDED;
+	if (asked > PINRING_BACKEND_MODULE)
+		return pinring_fail(device, -EINVAL, "backend: there is no %u",
+				    asked);
+	if (asked == PINRING_BACKEND_EMBEDDED) {
+		snprintf(device->reason, sizeof(device->reason),
+			 "the embedded backend was asked for");
+		return 0;
+	}
+	device->fd = pinring_module_open(device->reason,
+					 sizeof(device->reason));
+	if (device->fd >= 0)
+		device->backend = PINRING_BACKEND_MODULE;
+	else if (asked)
+		return pinring_fail(device, -ENODEV, "%s", device->reason);
+	return 0;
+}
+
 int pinring_device_open(const struct pinring_device_config *config,
 			struct pinring_device **out)
 {
@@ -36,19 +57,17 @@ int pinring_device_open(const struct pinring_device_config *config,
 	device->references = 1;
 	device->log = c.log;
 	device->log_arg = c.log_arg;
-	device->backend = PINRING_BACKEND_EMBEDDED;
-	if (access("/dev/pinring", F_OK) == 0)
-		snprintf(device->reason, sizeof(device->reason),
-			 "libpinring %s does not use /dev/pinring yet",
-			 PINRING_VERSION);
-	else
-		snprintf(device->reason, sizeof(device->reason),
-			 "no /dev/pinring: the kernel module is not loaded");
+	rc = choose_backend(device, c.backend);
+	if (rc) {
+		free(device);
+		return rc;
+	}
 	if (device->log) {
 		char line[256];
 
-		snprintf(line, sizeof(line), "embedded backend: %s",
-			 device->reason);
+		snprintf(line, sizeof(line), "%s backend%s%s",
+			 device->fd < 0 ? "embedded" : "module",
+			 device->reason[0] ? ": " : "", device->reason);
 		device->log(device->log_arg, PINRING_LOG_INFO, line);
 	}
 	*out = device;
@@ -67,8 +86,11 @@ void pinring_device_close(struct pinring_device *device)
 	if (!device)
 		return;
 	/* acq_rel: the last one out sees what the others did */
-	if (__atomic_sub_fetch(&device->references, 1, __ATOMIC_ACQ_REL) == 0)
-		free(device);
+	if (__atomic_sub_fetch(&device->references, 1, __ATOMIC_ACQ_REL))
+		return;
+	if (device->fd >= 0)
+		close(device->fd);
+	free(device);
 }
 
 enum pinring_backend pinring_device_backend(const struct pinring_device *device)

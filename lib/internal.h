@@ -21,6 +21,7 @@
 struct pinring_device {
 	uint32_t references; /* atomic */
 	enum pinring_backend backend;
+	int fd; /* of /dev/pinring, or -1 */
 	char reason[160];
 	void (*log)(void *arg, enum pinring_log_level level, const char *text);
 	void *log_arg;
@@ -29,6 +30,7 @@ struct pinring_device {
 struct pinring_region {
 	uint32_t references; /* atomic */
 	struct pinring_device *device;
+	enum pinring_backend backend;
 	int fd;
 	unsigned char *base;
 	uint64_t size;
@@ -72,6 +74,13 @@ int pinring_backing_create(struct pinring_device *device,
 			   struct pinring_region *region);
 
 void *pinring_backing_map(int fd, uint64_t size, uint64_t align);
+
+/* module.c */
+int pinring_module_open(char *why, size_t why_size);
+int pinring_module_create(struct pinring_device *device,
+			  const struct pinring_region_config *config, int node,
+			  struct pinring_region *region);
+bool pinring_module_made(int fd);
 
 /* node.c */
 int pinring_node_resolve(struct pinring_device *device,

@@ -72,7 +72,7 @@ static void header_init(struct pinring_region *region, int32_t node)
 	h->header_bytes = PINRING_REGION_HEADER_BYTES;
 	h->size = region->size;
 	h->page_size = region->page_size;
-	h->backend = PINRING_BACKEND_EMBEDDED;
+	h->backend = region->backend;
 	h->node = node < 0 ? -1 : node;
 	h->objects_max = PINRING_OBJECTS_MAX;
 	h->creator_pid = (uint32_t)getpid();
@@ -172,7 +172,10 @@ static int attach_fd(struct pinring_device *device, int fd,
 	if (fstat(fd, &st))
 		return pinring_fail(device, -errno, "fd %d: %m", fd);
 	have = fcntl(fd, F_GET_SEALS);
-	if (have < 0 || (have & seals) != seals)
+	region->backend = PINRING_BACKEND_EMBEDDED;
+	if (have < 0 && pinring_module_made(fd))
+		region->backend = PINRING_BACKEND_MODULE;
+	else if (have < 0 || (have & seals) != seals)
 		return pinring_fail(device, -EINVAL,
 				    "fd %d is not a memfd sealed against shrinking: its maker could pull the memory away",
 				    fd);
@@ -299,7 +302,7 @@ int pinring_region_info(const struct pinring_region *region,
 	int saved = errno;
 
 	info.size = region->size;
-	info.backend = PINRING_BACKEND_EMBEDDED;
+	info.backend = region->backend;
 	smaps_sum(region, &info.resident_bytes, &info.huge_bytes);
 	info.node = pinring_node_of(region->base);
 	/* The header is always resident: if it is not in a huge page, the
@@ -307,7 +310,8 @@ int pinring_region_info(const struct pinring_region *region,
 	 */
 	info.page_size = info.huge_bytes ? PINRING_HUGE_PAGE : 4096;
 	memcpy(info.reason, region->reason, sizeof(info.reason));
-	if (region->page_size == PINRING_HUGE_PAGE && !info.huge_bytes)
+	if (region->page_size == PINRING_HUGE_PAGE && !info.huge_bytes &&
+	    region->backend == PINRING_BACKEND_EMBEDDED)
 		snprintf(info.reason, sizeof(info.reason),
 			 "4 KiB pages: the kernel had no free 2 MiB page (echo 1 > /proc/sys/vm/compact_memory)");
 	errno = saved;

@@ -61,15 +61,14 @@ static void add_module(struct findings *all, const struct machine *m,
 	}
 	detail(f, "%s", pinring_device_reason(device));
 	if (m->module_device)
-		need(f, "a version of libpinring that uses /dev/pinring");
+		need(f, "the right to open /dev/pinring: its group, or root");
 	else if (m->module_loaded)
 		need(f, "udevadm trigger, since the module is loaded and has "
 			"no device file");
 	else if (m->module_installed)
 		need(f, "modprobe pinring");
 	else
-		need(f, "the kernel module, which this version of pinring does "
-			"not have yet");
+		need(f, "the kernel module: make modules_install");
 }
 
 static void add_embedded(struct findings *all, const struct machine *m,

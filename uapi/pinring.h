@@ -26,6 +26,9 @@
 #define PINRING_IOC_MAGIC 0xD5 /* free in ioctl-number.rst */
 #define PINRING_IOC_ABI 1
 
+/* f_type of fstatfs(2) on a region's fd; nobody else can have it. */
+#define PINRING_IOC_FS_MAGIC 0x70696e72
+
 /*
  * PINRING_IOC_INFO, on /dev/pinring: what this module is.
  */

@@ -39,11 +39,14 @@ struct pinring_device_config {
 	/* Called with one line, no newline, on the thread that caused it. */
 	void (*log)(void *arg, enum pinring_log_level level, const char *text);
 	void *log_arg;
+	uint32_t backend; /* enum pinring_backend: that one; 0: the best */
+	uint32_t reserved; /* 0 */
 };
 
 /*
  * Opens the best backend there is. config may be NULL.
- * -EINVAL: struct_size is not one this library knows; -ENOMEM.
+ * -EINVAL: struct_size is not one this library knows, no such backend;
+ * -ENODEV: the backend asked for is not to be had; -ENOMEM.
  */
 PINRING_API int pinring_device_open(const struct pinring_device_config *config,
 				    struct pinring_device **device);

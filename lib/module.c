@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: MIT
+/* module.c - the backend of the kernel module, /dev/pinring. */
+#define _GNU_SOURCE
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "../uapi/pinring.h"
+#include "internal.h"
+
+#define ARGUMENT(type) ((struct type){ .struct_size = sizeof(struct type) })
+
+/* The device's fd, or -1 with the reason in words. */
+int pinring_module_open(char *why, size_t why_size)
+{
+	struct pinring_ioc_info info = ARGUMENT(pinring_ioc_info);
+	int fd = open("/dev/pinring", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0 && errno == ENOENT)
+		snprintf(why, why_size,
+			 "no /dev/pinring: the kernel module is not loaded");
+	else if (fd < 0)
+		snprintf(why, why_size, "/dev/pinring cannot be opened: %m");
+	if (fd < 0)
+		return -1;
+	if (ioctl(fd, PINRING_IOC_INFO, &info) == 0 &&
+	    info.abi == PINRING_IOC_ABI)
+		return fd;
+	snprintf(why, why_size,
+		 "/dev/pinring is of a kernel module that libpinring does not know");
+	close(fd);
+	return -1;
+}
+
+/* As the module wants it: one word, and not too long. */
+static void name_take(char *to, const char *from)
+{
+	size_t i;
+
+	for (i = 0; from[i] && i < PINRING_IOC_NAME_MAX - 1; i++) {
+		unsigned char c = (unsigned char)from[i];
+
+		to[i] = c <= ' ' || c == 0x7f || c == '/' ? '_' : from[i];
+	}
+}
+
+static int create_failed(struct pinring_device *device,
+			 const struct pinring_ioc_region_create *c, int error)
+{
+	unsigned long long size = c->size;
+
+	switch (error) {
+	case EDQUOT:
+		return pinring_fail(device, -EDQUOT,
+				    "%llu bytes are more than /sys/class/misc/pinring/max_* leave to this user",
+				    size);
+	case ENOBUFS:
+		return pinring_fail(device, -ENOBUFS,
+				    "%llu bytes are more locked memory than this user may have (ulimit -l)",
+				    size);
+	case ENOMEM:
+		return pinring_fail(device, -ENOMEM,
+				    "the kernel has no %llu bytes%s", size,
+				    c->flags & PINRING_IOC_STRICT_NODE ?
+					    " on that node" : "");
+	default:
+		return pinring_fail(device, -error,
+				    "/dev/pinring: cannot make %llu bytes: %s",
+				    size, strerror(error));
+	}
+}
+
+/* The pages are there, on the node, when it returns; there is no prefault. */
+int pinring_module_create(struct pinring_device *device,
+			  const struct pinring_region_config *config, int node,
+			  struct pinring_region *region)
+{
+	struct pinring_ioc_region_create c = ARGUMENT(pinring_ioc_region_create);
+	uint64_t align = PINRING_HUGE_PAGE;
+	void *map;
+
+	c.size = config->size;
+	c.node = node < 0 ? PINRING_IOC_NODE_LOCAL : node;
+	c.flags = PINRING_IOC_ALLOW_SMALL;
+	if (config->flags & PINRING_REGION_SMALL_PAGES) {
+		c.flags = PINRING_IOC_SMALL_PAGES;
+		align = 4096;
+	}
+	if (config->flags & PINRING_REGION_STRICT_NODE && node >= 0)
+		c.flags |= PINRING_IOC_STRICT_NODE;
+	name_take(c.name, config->name ? config->name : "");
+	if (ioctl(device->fd, PINRING_IOC_REGION_CREATE, &c))
+		return create_failed(device, &c, errno);
+	map = pinring_backing_map(c.fd, c.size, align);
+	if (map == MAP_FAILED) {
+		int saved = errno;
+
+		close(c.fd);
+		return pinring_fail(device, -saved, "cannot map %llu bytes: %s",
+				    (unsigned long long)c.size, strerror(saved));
+	}
+	if (config->flags & PINRING_REGION_PREFAULT)
+		/* Refused by a kernel before 5.14: faults then, and no harm. */
+		(void)madvise(map, c.size, 23 /* MADV_POPULATE_WRITE */);
+	if (config->flags & PINRING_REGION_SMALL_PAGES)
+		snprintf(region->reason, sizeof(region->reason),
+			 "small pages were asked for");
+	else if (c.huge_bytes < c.size)
+		snprintf(region->reason, sizeof(region->reason),
+			 "%llu of %llu bytes in small pages: node %d had no more huge ones (node%d/reserve_pages)",
+			 (unsigned long long)(c.size - c.huge_bytes),
+			 (unsigned long long)c.size, c.node, c.node);
+	else if (node >= 0 && c.node_bytes < c.size)
+		snprintf(region->reason, sizeof(region->reason),
+			 "%llu of %llu bytes are not on node %d, which had no more",
+			 (unsigned long long)(c.size - c.node_bytes),
+			 (unsigned long long)c.size, c.node);
+	region->fd = c.fd;
+	region->base = map;
+	region->size = c.size;
+	region->page_size = c.huge_bytes ? PINRING_HUGE_PAGE : 4096;
+	region->backend = PINRING_BACKEND_MODULE;
+	return 0;
+}
+
+/* Is it a region of the module, whose size nobody can change? */
+bool pinring_module_made(int fd)
+{
+	struct pinring_ioc_region_info info = ARGUMENT(pinring_ioc_region_info);
+	struct statfs fs;
+
+	return fstatfs(fd, &fs) == 0 && fs.f_type == PINRING_IOC_FS_MAGIC &&
+	       ioctl(fd, PINRING_IOC_REGION_INFO, &info) == 0;
+}
