@@ -22,8 +22,7 @@
 
 #include "compat.h"
 #include "pinring.h"
-
-#include "../uapi/pinring_layout.h"
+#include "trace.h"
 
 #ifndef CONFIG_64BIT
 #error "doorbell words are 64 bits and lie in the direct map"
@@ -49,6 +48,7 @@ enum pinring_seen pinring_bell_look(struct pinring_bell *bell)
 		return PINRING_BELL_ARMED;
 	/* After it, a ringer could think that it was the one to signal. */
 	pinring_eventfd_signal(bell->eventfd);
+	trace_doorbell_signal(bell);
 	cmpxchg(bell->armed, armed, 0);
 	return PINRING_BELL_RUNG;
 }
@@ -86,6 +86,7 @@ static int bell_arm(struct pinring_call *call)
 	if (arm->flags)
 		return -EINVAL;
 	xchg(bell->armed, armed); /* a full barrier */
+	trace_doorbell_arm(bell);
 	if (READ_ONCE(*bell->sequence) << 1 != arm->seen << 1) {
 		cmpxchg(bell->armed, armed, 0);
 		return -EAGAIN;
@@ -195,6 +196,7 @@ int pinring_ring(struct pinring_call *call)
 	rcu_read_lock();
 	bell = xa_load(&region->bells, ring->offset / PINRING_SEPARATION);
 	if (bell) {
+		trace_doorbell_ring(bell);
 		smp_mb(); /* the caller's store, against bell_arm() */
 		if (pinring_bell_look(bell) == PINRING_BELL_RUNG)
 			pinring_poller_count_signal();

@@ -10,6 +10,9 @@
 
 #include "pinring.h"
 
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
 /* No struct comes near it; a bound for copy_struct_from_user()'s search. */
 #define CALL_SIZE_MAX 256
 

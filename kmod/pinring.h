@@ -17,6 +17,7 @@
 #include <linux/xarray.h>
 
 #include "../uapi/pinring.h"
+#include "../uapi/pinring_layout.h"
 
 /* ------------------------------------------------------------------ ioctls */
 

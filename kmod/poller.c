@@ -18,6 +18,7 @@
 #include <linux/sysfs.h>
 
 #include "pinring.h"
+#include "trace.h"
 
 struct poller {
 	struct task_struct *task; /* NULL: a node without memory */
@@ -108,22 +109,26 @@ static void sleep_until_armed(struct poller *poller)
 		pass = look_at_all(poller);
 		if (pass.armed || pass.rung || kthread_should_stop())
 			break;
+		trace_poller_sleep(poller->node, 0);
 		schedule();
+		trace_poller_wake(poller->node);
 	}
 	__set_current_state(TASK_RUNNING);
 	WRITE_ONCE(poller->asleep, false);
 }
 
-static void sleep_a_while(void)
+static void sleep_a_while(const struct poller *poller)
 {
 	u64 ns = (u64)READ_ONCE(pinring_poll_knobs.sleep_us) * NSEC_PER_USEC;
 	ktime_t timeout = ns_to_ktime(ns);
 
 	atomic64_inc(&sleeps);
+	trace_poller_sleep(poller->node, ns);
 	set_current_state(TASK_IDLE);
 	if (!kthread_should_stop())
 		schedule_hrtimeout_range(&timeout, ns / 4, HRTIMER_MODE_REL);
 	__set_current_state(TASK_RUNNING);
+	trace_poller_wake(poller->node);
 }
 
 static int poller_run(void *arg)
@@ -146,7 +151,7 @@ static int poller_run(void *arg)
 			cpu_relax();
 			cond_resched();
 		} else if (pass.armed) {
-			sleep_a_while();
+			sleep_a_while(poller);
 		} else {
 			sleep_until_armed(poller);
 		}

@@ -22,6 +22,7 @@
 
 #include "compat.h"
 #include "pinring.h"
+#include "trace.h"
 
 #define REGION_SIZE_MAX (1ull << 48)
 #define REGION_FLAGS \
@@ -119,6 +120,7 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP, VM_MAYEXEC);
 	vma->vm_private_data = region;
 	vma->vm_ops = &region_vm_ops;
+	trace_region_map(region, vma);
 	return 0;
 }
 
@@ -129,6 +131,7 @@ static void region_free(struct kref *ref)
 	struct pinring_region *region =
 		container_of(ref, struct pinring_region, ref);
 
+	trace_region_free(region);
 	pinring_memory_free(&region->memory);
 	pinring_uncharge(&region->charge);
 	if (region->inode) {
@@ -275,6 +278,7 @@ int pinring_region_create(struct pinring_call *call)
 				  region->size, region->node, region->flags);
 	if (rc)
 		goto out;
+	trace_region_create(region);
 	create->size = region->size;
 	create->node = region->node;
 	create->huge_bytes = region->memory.huge_bytes;
