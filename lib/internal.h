@@ -15,6 +15,7 @@
 #include <pinring/device.h>
 #include <pinring/doorbell.h>
 #include <pinring/region.h>
+#include <pinring/wait.h>
 
 #define PINRING_HUGE_PAGE (2ull << 20)
 
@@ -139,6 +140,12 @@ static inline int64_t pinring_deadline(int64_t timeout_ns)
 		return now;
 	return timeout_ns > INT64_MAX - now ? INT64_MAX : now + timeout_ns;
 }
+
+/*
+ * For loops that look again: others may take what there is, again and again, and
+ * time is up all the same. 0, or what pinring_wait_any() returns.
+ */
+int pinring_wait_until(const struct pinring_wait *wait, int64_t deadline);
 
 static inline bool pinring_power_of_two(uint64_t n)
 {

@@ -338,10 +338,7 @@ static int wait_for_room(struct pinring_outlet *o, const void *item,
 
 	count(&o->tally->waited, 1);
 	do {
-		rc = pinring_wait_any(&o->sink.room, 1, NULL,
-				      deadline == INT64_MAX ?
-					      PINRING_FOREVER :
-					      deadline - pinring_now());
+		rc = pinring_wait_until(&o->sink.room, deadline);
 		if (rc < 0)
 			return rc;
 		rc = o->sink.push(&o->sink, item, bytes);

@@ -401,19 +401,6 @@ pinring_broadcast_when_ready(const struct pinring_broadcast_consumer *c)
 	};
 }
 
-/* 0: look again; -ETIMEDOUT. */
-static int wait_until(const struct pinring_wait *w, int64_t deadline)
-{
-	int64_t left = deadline == INT64_MAX ? PINRING_FOREVER :
-					       deadline - pinring_now();
-	int rc = pinring_wait_any(w, 1, NULL, left);
-
-	/* Others may take what there is, again and again. */
-	if (rc == 0 && left <= 0)
-		return -ETIMEDOUT;
-	return rc < 0 ? rc : 0;
-}
-
 int pinring_broadcast_push_wait(struct pinring_broadcast_producer *p,
 				const void *item, int64_t timeout_ns)
 {
@@ -425,7 +412,7 @@ int pinring_broadcast_push_wait(struct pinring_broadcast_producer *p,
 		return rc;
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_broadcast_push(p, item)) {
-		rc = wait_until(&w, deadline);
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}
@@ -443,7 +430,7 @@ int pinring_broadcast_pop_wait(struct pinring_broadcast_consumer *c, void *item,
 		return rc;
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_broadcast_pop(c, item)) {
-		rc = wait_until(&w, deadline);
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}

@@ -429,13 +429,6 @@ pinring_mpmc_when_ready(const struct pinring_mpmc_consumer *c)
 	};
 }
 
-static int wait_until(const struct pinring_wait *w, int64_t deadline)
-{
-	return pinring_wait_any(w, 1, NULL, deadline == INT64_MAX ?
-						    PINRING_FOREVER :
-						    deadline - pinring_now());
-}
-
 int pinring_mpmc_push_wait(struct pinring_mpmc_producer *p, const void *item,
 			   int64_t timeout_ns)
 {
@@ -447,7 +440,7 @@ int pinring_mpmc_push_wait(struct pinring_mpmc_producer *p, const void *item,
 		return rc;
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_mpmc_push(p, item)) {
-		rc = wait_until(&w, deadline);
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}
@@ -465,7 +458,7 @@ int pinring_mpmc_pop_wait(struct pinring_mpmc_consumer *c, void *item,
 		return rc;
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_mpmc_pop(c, item)) {
-		rc = wait_until(&w, deadline);
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}

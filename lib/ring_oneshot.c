@@ -245,13 +245,6 @@ pinring_oneshot_when_room(const struct pinring_oneshot *o)
 	};
 }
 
-static int wait_until(const struct pinring_wait *w, int64_t deadline)
-{
-	return pinring_wait_any(w, 1, NULL, deadline == INT64_MAX ?
-						    PINRING_FOREVER :
-						    deadline - pinring_now());
-}
-
 int pinring_oneshot_peek_wait(const struct pinring_oneshot *o, uint64_t ticket,
 			 const void **answer, uint64_t *bytes,
 			 int64_t timeout_ns)
@@ -266,7 +259,7 @@ int pinring_oneshot_peek_wait(const struct pinring_oneshot *o, uint64_t ticket,
 	/* An answer that is begun while the pool is shut comes after all. */
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_oneshot_peek(o, ticket, answer, bytes)) {
-		rc = wait_until(&w, deadline);
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}
@@ -285,7 +278,7 @@ int pinring_oneshot_take_wait(struct pinring_oneshot *o, uint64_t *ticket,
 	/* Others may be faster, again and again. */
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_oneshot_take(o, ticket)) {
-		rc = wait_until(&w, deadline);
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}

@@ -421,10 +421,7 @@ int pinring_priority_pop_wait(struct pinring_priority_consumer *c, void *item,
 		return rc;
 	for (deadline = pinring_deadline(timeout_ns); rc == -EAGAIN;
 	     rc = pinring_priority_pop(c, item, lane)) {
-		rc = pinring_wait_any(&w, 1, NULL,
-				      deadline == INT64_MAX ?
-					      PINRING_FOREVER :
-					      deadline - pinring_now());
+		rc = pinring_wait_until(&w, deadline);
 		if (rc < 0)
 			return rc;
 	}

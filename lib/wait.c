@@ -189,3 +189,14 @@ int pinring_wait_any(const struct pinring_wait *w, uint32_t n,
 	errno = saved;
 	return rc;
 }
+
+int pinring_wait_until(const struct pinring_wait *w, int64_t deadline)
+{
+	int64_t left = deadline == INT64_MAX ? PINRING_FOREVER :
+					       deadline - pinring_now();
+	int rc = pinring_wait_any(w, 1, NULL, left);
+
+	if (rc == 0 && left <= 0)
+		return -ETIMEDOUT;
+	return rc;
+}

@@ -454,7 +454,6 @@ static inline int pinring_spsc_pop_wait(struct pinring_spsc_consumer *c,
 	return rc < 0 ? rc : pinring_spsc_pop(c, item);
 }
 
-
 #ifdef __cplusplus
 }
 #endif
