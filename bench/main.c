@@ -116,6 +116,17 @@ static void describe_machine(const struct bench_options *o, char *text,
 		 pinring_version(), date, model, u.release, cores, missing);
 }
 
+/* Before minutes of measuring rather than behind them. */
+static bool can_write(const char *path)
+{
+	FILE *f;
+
+	if (!strcmp(path, "-"))
+		return true;
+	f = fopen(path, "a");
+	return f && !fclose(f);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -130,6 +141,7 @@ int main(int argc, char **argv)
 	const char *only = NULL, *json = NULL;
 	char machine[768];
 	FILE *table;
+	int missed;
 	bool found = false;
 	char *end;
 	size_t i;
@@ -169,16 +181,21 @@ int main(int argc, char **argv)
 			found ? argv[optind] : only);
 		return 2;
 	}
+	if (json && !can_write(json)) {
+		fprintf(stderr, "pinring-bench: --json: cannot write %s\n", json);
+		return 2;
+	}
 	choose_cpus(&o);
 	describe_machine(&o, machine, sizeof(machine));
 	fprintf(stderr, "%s\n", machine);
 	for (i = 0; i < BENCHES; i++)
 		if (!only || !strcmp(only, benches[i].name))
 			benches[i].run(&o);
+	table = json && !strcmp(json, "-") ? stderr : stdout;
+	missed = report_print(table, machine);
 	if (json && report_json(json, machine)) {
 		fprintf(stderr, "pinring-bench: --json: cannot write %s\n", json);
 		return 2;
 	}
-	table = json && !strcmp(json, "-") ? stderr : stdout;
-	return report_print(table, machine) ? 1 : 0;
+	return missed ? 1 : 0;
 }
