@@ -284,10 +284,10 @@ bench: deps-bench
 # Of the running kernel, unless KDIR names another one's headers. A copy is built:
 # older kernels' make leaves its files beside the sources.
 KDIR ?= /lib/modules/$(shell uname -r)/build
-kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/modules/kmod
+kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/modules
 modules:
 	$(Q)mkdir -p $(BUILD)/modules
-	$(Q)cp -pru kmod uapi $(BUILD)/modules
+	$(Q)cp -pru Kbuild kmod uapi $(BUILD)/modules
 	$(Q)$(kbuild) modules
 
 modules_install: modules
