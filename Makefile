@@ -73,7 +73,8 @@ CFLAGS_ALL = -std=gnu11 $(CFLAGS) $(WARN) $(san) -pthread -MMD -MP
 LDFLAGS_ALL = $(LDFLAGS) $(san) -pthread
 LIB_CPPFLAGS := -DPINRING_VERSION='"$(VERSION)"' $(if $(HAVE_NUMA),-DHAVE_NUMA)
 # With -g the unwind tables are in .debug_frame instead.
-SMALL := $(if $(SANITIZE),,-Os -fno-asynchronous-unwind-tables)
+no_tables := $(if $(SANITIZE),,-fno-asynchronous-unwind-tables)
+SMALL := $(if $(SANITIZE),,-Os $(no_tables))
 LIB_LIBS := $(if $(HAVE_NUMA),-lnuma) -lm
 
 # The same bits from every instruction set, and vector code from gcc and clang:
@@ -92,7 +93,7 @@ isas := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 
 # Anything that changes these rebuilds everything.
 stamp_text := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_CPPFLAGS) \
-	$(LOOP_CFLAGS) $(SMALL) $(isa_v3) $(isa_v4) \
+	$(LOOP_CFLAGS) $(SMALL) $(no_tables) $(isa_v3) $(isa_v4) \
 	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) \
 	$(wildcard /usr/include/liburing.h) $(HAVE_BOOST) $(HAVE_TBB) $(HAVE_CAMEL) $(HAVE_CAMEL_SPSC) $(HAVE_ATOMIC_QUEUE)
 STAMP := $(BUILD)/.flags
@@ -139,15 +140,16 @@ $(BUILD)/lib/%.o: lib/%.c $(STAMP) | $(staged)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) $(SMALL) -fPIC -fvisibility=hidden -c $< -o $@
 
+# A command goes through tickets.c; the others start and stop.
 $(BUILD)/gpu/%.o: gpu/%.c $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) -fPIC -fvisibility=hidden -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) $(if $(filter tickets,$*),$(no_tables),$(SMALL)) -fPIC -fvisibility=hidden -c $< -o $@
 
 $(isas:%=$(BUILD)/gpu/loop_host_%.o): $(BUILD)/gpu/loop_host_%.o: gpu/loop_host.c $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LOOP_CFLAGS) $(isa_$*) \
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LOOP_CFLAGS) $(no_tables) $(isa_$*) \
 		-DPINRING_LOOP_NAME=pinring_loop_run_$* -fPIC -fvisibility=hidden -c $< -o $@
 
 $(SO): $(lib_obj) lib/libpinring.map

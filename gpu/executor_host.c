@@ -147,7 +147,8 @@ static int start_worker(struct pinring_executor *ex, uint32_t number)
 		free(w);
 		return rc;
 	}
-	snprintf(name, sizeof(name), "pinring/%u", number);
+	/* The kernel takes 15 characters. */
+	snprintf(name, sizeof(name), "pinring/%u", number % 10000000);
 	pthread_setname_np(ex->threads[number], name);
 	return 0;
 }
