@@ -1,5 +1,10 @@
 // SPDX-License-Identifier: MIT
-/* doorbell.c - the event count on an eventfd; the protocol is in doorbell.h. */
+/*
+ * doorbell.c - the event count on an eventfd; the protocol is in doorbell.h.
+ *
+ * In a region of the kernel module the kernel knows the doorbell too: who has no
+ * eventfd rings it by an ioctl, and a device by nothing but its store.
+ */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
@@ -16,53 +21,94 @@
 struct pinring_doorbell {
 	struct pinring_doorbell_lines *lines;
 	struct pinring_region *region;
-	int fd;
+	int fd; /* the eventfd; -1: to ring only, by the kernel */
+	int kernels; /* fd of the kernel's bell, or -1 */
+	bool of_device; /* which the kernel has to be told of before we sleep */
 	uint32_t polls;
 	uint32_t yields;
 };
 
+/* Takes over both fds. */
 static int doorbell_new(struct pinring_region *region, uint64_t offset, int fd,
-			struct pinring_doorbell **out)
+			int kernels, struct pinring_doorbell **out)
 {
 	struct pinring_doorbell *bell = calloc(1, sizeof(*bell));
 
 	if (!bell) {
 		close(fd);
+		close(kernels);
 		return pinring_fail(region->device, -ENOMEM,
 				    "no memory for a doorbell");
 	}
 	bell->lines = (void *)(region->base + offset);
 	bell->region = pinring_region_get(region);
 	bell->fd = fd;
+	bell->kernels = kernels;
 	bell->polls = 256;
 	bell->yields = 256;
 	*out = bell;
 	return 0;
 }
 
-int pinring_doorbell_create(struct pinring_region *region, const char *name,
-			    struct pinring_doorbell **out)
+static int create(struct pinring_region *region, const char *name,
+		  bool of_device, struct pinring_doorbell **out)
 {
 	struct pinring_object_info o;
-	int saved = errno;
-	int fd, rc;
+	int fd, rc, kernels = -1;
 
-	*out = NULL;
 	fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (fd < 0) {
-		rc = pinring_fail(region->device, -errno, "%s: eventfd: %m",
-				  name);
-		errno = saved;
-		return rc;
-	}
+	if (fd < 0)
+		return pinring_fail(region->device, -errno, "%s: eventfd: %m",
+				    name);
 	rc = pinring_object_create(region, name, PINRING_OBJECT_DOORBELL,
 				   sizeof(struct pinring_doorbell_lines),
 				   PINRING_SEPARATION, &o);
+	if (!rc && region->backend == PINRING_BACKEND_MODULE) {
+		kernels = pinring_module_bell(region, o.offset, fd, of_device);
+		if (kernels < 0)
+			rc = pinring_fail(region->device, kernels,
+					  kernels == -EDQUOT ?
+						  "%s: this user has as many doorbells as /sys/class/misc/pinring/max_doorbells_per_user allows" :
+						  "%s: the kernel makes no doorbell: %m",
+					  name);
+	}
 	if (rc) {
 		close(fd);
 		return rc;
 	}
-	return doorbell_new(region, o.offset, fd, out);
+	rc = doorbell_new(region, o.offset, fd, kernels, out);
+	if (!rc)
+		(*out)->of_device = of_device;
+	return rc;
+}
+
+int pinring_doorbell_create(struct pinring_region *region, const char *name,
+			    struct pinring_doorbell **out)
+{
+	int saved = errno;
+	int rc;
+
+	*out = NULL;
+	rc = create(region, name, false, out);
+	errno = saved;
+	return rc;
+}
+
+int pinring_doorbell_create_device(struct pinring_region *region,
+				   const char *name,
+				   struct pinring_doorbell **out)
+{
+	int saved = errno;
+	int rc;
+
+	*out = NULL;
+	if (region->backend != PINRING_BACKEND_MODULE)
+		return pinring_fail(region->device, -EOPNOTSUPP,
+				    "%s: a device can ring only in a region of the kernel module",
+				    name);
+	rc = create(region, name, true, out);
+	errno = saved;
+	return rc;
 }
 
 static bool is_eventfd(int fd)
@@ -74,37 +120,53 @@ static bool is_eventfd(int fd)
 	       !strcmp(target, "anon_inode:[eventfd]");
 }
 
+/* Our own fd of the caller's eventfd. */
+static int take_eventfd(struct pinring_device *device, int eventfd)
+{
+	int fd = fcntl(eventfd, F_DUPFD_CLOEXEC, 0);
+	int flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
+	int rc;
+
+	if (fd < 0)
+		return pinring_fail(device, -errno, "eventfd %d: %m", eventfd);
+	if (!is_eventfd(fd))
+		rc = pinring_fail(device, -EINVAL, "fd %d is not an eventfd",
+				  eventfd);
+	else if (flags < 0 || !(flags & O_NONBLOCK))
+		/* A blocking one could stop a ringer for ever. */
+		rc = pinring_fail(device, -EINVAL,
+				  "eventfd %d is not non-blocking", eventfd);
+	else
+		return fd;
+	close(fd);
+	return rc;
+}
+
 int pinring_doorbell_attach(struct pinring_region *region, const char *name,
 			    int eventfd, struct pinring_doorbell **out)
 {
 	struct pinring_object_info o;
 	int saved = errno;
-	int fd, flags, rc;
+	int fd = -1;
+	int rc;
 
 	*out = NULL;
 	rc = pinring_object_open(region, name, PINRING_OBJECT_DOORBELL,
 				 sizeof(struct pinring_doorbell_lines), &o);
 	if (rc)
 		return rc;
-	fd = fcntl(eventfd, F_DUPFD_CLOEXEC, 0);
-	flags = fd < 0 ? -1 : fcntl(fd, F_GETFL);
-	if (fd < 0)
-		rc = pinring_fail(region->device, -errno, "eventfd %d: %m",
-				  eventfd);
-	else if (!is_eventfd(fd))
+	if (eventfd != PINRING_DOORBELL_RING_ONLY)
+		rc = fd = take_eventfd(region->device, eventfd);
+	else if (region->backend != PINRING_BACKEND_MODULE)
 		rc = pinring_fail(region->device, -EINVAL,
-				  "fd %d is not an eventfd", eventfd);
-	else if (flags < 0 || !(flags & O_NONBLOCK))
-		/* A blocking one could stop a ringer for ever. */
-		rc = pinring_fail(region->device, -EINVAL,
-				  "eventfd %d is not non-blocking", eventfd);
+				  "%s: without the kernel module a doorbell needs its eventfd",
+				  name);
+	else if (pinring_module_ring(region, o.offset))
+		rc = pinring_fail(region->device, -ENOENT,
+				  "%s: who made this doorbell has closed it",
+				  name);
 	errno = saved;
-	if (rc) {
-		if (fd >= 0)
-			close(fd);
-		return rc;
-	}
-	return doorbell_new(region, o.offset, fd, out);
+	return rc < 0 ? rc : doorbell_new(region, o.offset, fd, -1, out);
 }
 
 void pinring_doorbell_close(struct pinring_doorbell *bell)
@@ -113,6 +175,7 @@ void pinring_doorbell_close(struct pinring_doorbell *bell)
 
 	if (!bell)
 		return;
+	close(bell->kernels);
 	close(bell->fd);
 	pinring_region_close(bell->region);
 	free(bell);
@@ -167,6 +230,14 @@ void pinring_doorbell_ring(struct pinring_doorbell *bell)
 	 * EAGAIN: the count is at its limit, so the fd is readable anyway.
 	 */
 	saved = errno;
+	if (bell->fd < 0) {
+		/* Likewise; -ENOENT: nobody is there any more. */
+		(void)pinring_module_ring(bell->region,
+					  (uint64_t)((unsigned char *)lines -
+						     bell->region->base));
+		errno = saved;
+		return;
+	}
 	do {
 		n = write(bell->fd, &one, sizeof(one));
 	} while (n < 0 && errno == EINTR);
@@ -180,6 +251,11 @@ int pinring_doorbell_arm(struct pinring_doorbell *bell, uint64_t seen)
 {
 	struct pinring_doorbell_lines *lines = bell->lines;
 
+	if (bell->fd < 0)
+		return -EBADF;
+	/* The same, and it gets a watcher out of bed. */
+	if (bell->of_device)
+		return pinring_module_arm(bell->kernels, seen);
 	__atomic_store_n(&lines->armed, seen << 1 | 1, __ATOMIC_SEQ_CST);
 	if (__atomic_load_n(&lines->sequence, __ATOMIC_SEQ_CST) == seen)
 		return 0;
@@ -225,6 +301,7 @@ int pinring_doorbell_wait(struct pinring_doorbell *bell, uint64_t seen,
 {
 	int64_t deadline;
 	uint32_t i;
+	int rc;
 
 	for (i = 0; i < bell->polls; i++) {
 		if (pinring_doorbell_sequence(bell) != seen)
@@ -241,7 +318,7 @@ int pinring_doorbell_wait(struct pinring_doorbell *bell, uint64_t seen,
 			return -ETIMEDOUT;
 		sched_yield();
 	}
-	while (pinring_doorbell_arm(bell, seen) == 0) {
+	while ((rc = pinring_doorbell_arm(bell, seen)) == 0) {
 		sleep_until(bell, deadline);
 		pinring_doorbell_ack(bell);
 		if (pinring_doorbell_sequence(bell) != seen)
@@ -249,5 +326,5 @@ int pinring_doorbell_wait(struct pinring_doorbell *bell, uint64_t seen,
 		if (pinring_now() >= deadline)
 			return -ETIMEDOUT;
 	}
-	return 0;
+	return rc == -EAGAIN ? 0 : rc;
 }

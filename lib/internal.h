@@ -82,6 +82,10 @@ int pinring_module_create(struct pinring_device *device,
 			  const struct pinring_region_config *config, int node,
 			  struct pinring_region *region);
 bool pinring_module_made(int fd);
+int pinring_module_bell(const struct pinring_region *region, uint64_t offset,
+			int eventfd, bool of_device);
+int pinring_module_arm(int bell, uint64_t seen);
+int pinring_module_ring(const struct pinring_region *region, uint64_t offset);
 
 /* node.c */
 int pinring_node_resolve(struct pinring_device *device,

@@ -135,3 +135,37 @@ bool pinring_module_made(int fd)
 	return fstatfs(fd, &fs) == 0 && fs.f_type == PINRING_IOC_FS_MAGIC &&
 	       ioctl(fd, PINRING_IOC_REGION_INFO, &info) == 0;
 }
+
+/* An fd of a new bell, or -errno with errno as well, for %m. */
+int pinring_module_bell(const struct pinring_region *region, uint64_t offset,
+			int eventfd, bool of_device)
+{
+	struct pinring_ioc_doorbell_create c =
+		ARGUMENT(pinring_ioc_doorbell_create);
+
+	c.flags = of_device ? PINRING_IOC_DOORBELL_DEVICE : 0;
+	c.offset = offset;
+	c.eventfd = eventfd;
+	return ioctl(region->fd, PINRING_IOC_DOORBELL_CREATE, &c) ? -errno :
+								    c.fd;
+}
+
+int pinring_module_arm(int bell, uint64_t seen)
+{
+	struct pinring_ioc_doorbell_arm a = ARGUMENT(pinring_ioc_doorbell_arm);
+	int saved = errno;
+	int rc;
+
+	a.seen = seen;
+	rc = ioctl(bell, PINRING_IOC_DOORBELL_ARM, &a) ? -errno : 0;
+	errno = saved;
+	return rc;
+}
+
+int pinring_module_ring(const struct pinring_region *region, uint64_t offset)
+{
+	struct pinring_ioc_ring r = ARGUMENT(pinring_ioc_ring);
+
+	r.offset = offset;
+	return ioctl(region->fd, PINRING_IOC_RING, &r) ? -errno : 0;
+}

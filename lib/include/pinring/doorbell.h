@@ -30,16 +30,37 @@ extern "C" {
 
 struct pinring_doorbell;
 
-/* As pinring_object_create; also -EMFILE, -ENFILE for the eventfd. */
+/*
+ * As pinring_object_create; also -EMFILE, -ENFILE for the eventfd. On the kernel
+ * module also -EDQUOT: max_doorbells_per_user; the name stays taken then.
+ */
 PINRING_API int pinring_doorbell_create(struct pinring_region *region,
 					const char *name,
 					struct pinring_doorbell **doorbell);
 
 /*
+ * One that a device rings too, which can do no more than store to the sequence
+ * (struct pinring_doorbell_lines, at the object's offset): any other value than
+ * before, and after the work is visible. Only on the kernel module, whose thread
+ * looks each /sys/class/misc/pinring/poll_sleep_us while somebody sleeps. Here
+ * that can only be the process that made it, and what it forks.
+ *
+ * As above; -EOPNOTSUPP: the region is not of the kernel module.
+ */
+PINRING_API int
+pinring_doorbell_create_device(struct pinring_region *region, const char *name,
+			       struct pinring_doorbell **doorbell);
+
+/*
  * The same doorbell in another process, with the eventfd that came from there
  * (duplicated; the caller's stays the caller's). -EINVAL: not a doorbell, or
  * not an eventfd; else as pinring_object_find.
+ *
+ * On the kernel module also without the eventfd, to ring only: to sleep on it is
+ * -EBADF then, and its fd is -1. -ENOENT also: it has been closed by its maker.
  */
+#define PINRING_DOORBELL_RING_ONLY (-2) /* not -1, what a failed eventfd() left */
+
 PINRING_API int pinring_doorbell_attach(struct pinring_region *region,
 					const char *name, int eventfd,
 					struct pinring_doorbell **doorbell);
@@ -59,7 +80,7 @@ pinring_doorbell_sequence(const struct pinring_doorbell *doorbell);
 /*
  * Returns 0 once the sequence differs from seen, at once if it does already;
  * -ETIMEDOUT after timeout_ns. Spins, then yields, then sleeps; for how long it
- * spins: pinring_doorbell_spin.
+ * spins: pinring_doorbell_spin. -EBADF: attached to ring only.
  */
 PINRING_API int pinring_doorbell_wait(struct pinring_doorbell *doorbell,
 				      uint64_t seen, int64_t timeout_ns);
@@ -72,7 +93,7 @@ PINRING_API void pinring_doorbell_spin(struct pinring_doorbell *doorbell,
  * For event loops: arm, then sleep in epoll on the fd, then ack.
  * 0: armed, the fd becomes readable when the sequence leaves seen, and now and
  * then without that (look, and arm again);
- * -EAGAIN: it has left already, do not sleep.
+ * -EAGAIN: it has left already, do not sleep; -EBADF: attached to ring only.
  */
 PINRING_API int pinring_doorbell_arm(struct pinring_doorbell *doorbell,
 				     uint64_t seen);
