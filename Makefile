@@ -253,7 +253,7 @@ demo: deps-demo
 	@echo 'the sound in flight    build/demo/frames/frame-000004.png'
 
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
-sh_tests := $(filter-out lib.sh,$(notdir $(wildcard selftests/*.sh)))
+sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
 concurrent := $(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_%,$(c_tests))
 
@@ -314,8 +314,27 @@ $(on_module_tests): $(BUILD)/vm/tests/lib_%: selftests/%.c $(LIB_A) $(STAMP) | $
 		-MF $(BUILD)/vm/dep/lib_$*.d $< $(LDFLAGS_ALL) -static $(LIB_A) $(LIB_LIBS) -o $@ 2>$(BUILD)/vm/dep/lib_$*.log || \
 		{ cat $(BUILD)/vm/dep/lib_$*.log; exit 1; }
 
-vm-tests: $(vm_tests) $(on_module_tests)
--include $(patsubst $(BUILD)/vm/tests/%,$(BUILD)/vm/dep/%.d,$(vm_tests) $(on_module_tests))
+# Scripts, and the tool that they try: with nothing that is optional.
+vm_scripts := $(patsubst selftests/kmod/%,$(BUILD)/vm/tests/%,$(sort $(wildcard selftests/kmod/*.sh)))
+$(vm_scripts): $(BUILD)/vm/tests/%: selftests/kmod/%
+	$(Q)mkdir -p $(@D)
+	$(Q)install -m 755 $< $@
+
+vm_tool_obj := $(tool_obj:$(BUILD)/%=$(BUILD)/vm/%)
+$(vm_tool_obj): $(BUILD)/vm/tools/%.o: tools/%.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c $< -o $@
+
+VM_TOOL := $(BUILD)/vm/bin/pinring
+$(VM_TOOL): $(vm_tool_obj) $(LIB_A)
+	$(say) LD $@
+	$(Q)mkdir -p $(@D) $(BUILD)/vm/dep
+	$(Q)$(CC) $(LDFLAGS_ALL) $(vm_tool_obj) -static $(LIB_A) $(LIB_LIBS) -o $@ 2>$(BUILD)/vm/dep/pinring.log || \
+		{ cat $(BUILD)/vm/dep/pinring.log; exit 1; }
+
+vm-tests: $(vm_tests) $(on_module_tests) $(vm_scripts) $(VM_TOOL)
+-include $(patsubst $(BUILD)/vm/tests/%,$(BUILD)/vm/dep/%.d,$(vm_tests) $(on_module_tests)) $(vm_tool_obj:.o=.d)
 
 # KERNELS="6.1 6.12" picks; see selftests/vm/check.
 KERNELS ?= 6.1 6.12 7.2

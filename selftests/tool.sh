@@ -5,8 +5,9 @@
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
+# shellcheck source=selftests/tool_lib.sh
+. "$(dirname "$0")/tool_lib.sh"
 
-pinring=${PINRING:-$build/tools/pinring}
 reference=$build/selftests/room_reference
 makewav=$build/selftests/makewav
 
@@ -14,31 +15,6 @@ makewav=$build/selftests/makewav
 room()
 {
 	"$pinring" run room --in "$tmp/noise.wav" --size 20x15x12 --quiet "$@"
-}
-
-# one_sentence ABOUT: $out is one line that names the argument
-one_sentence()
-{
-	[ "$(printf '%s\n' "$out" | wc -l)" -eq 1 ] || return 1
-	case $out in
-	"pinring: $1: "*) return 0 ;;
-	esac
-	return 1
-}
-
-# refuses CODE ABOUT NAME ARGUMENT...
-refuses()
-{
-	code=$1 about=$2 name=$3
-	shift 3
-	out=$("$pinring" "$@" 2>&1 </dev/null) && rc=0 || rc=$?
-	if [ "$rc" -ne "$code" ]; then
-		fail "refuses $name" "exit code $rc, not $code: $*" "$out"
-	elif ! one_sentence "$about"; then
-		fail "refuses $name" "not one sentence on $about:" "$out"
-	else
-		pass "refuses $name"
-	fi
 }
 
 # refuses_option OPTION VALUE...: each is a usage error that names the option
@@ -50,18 +26,6 @@ refuses_option()
 		refuses 2 "$option" "$option '$value'" run room --in in.wav \
 			--out "$tmp/never.wav" "$option" "$value"
 	done
-}
-
-# says NAME WORD COMMAND...: leaves with 0 and prints WORD
-says()
-{
-	name=$1 word=$2
-	shift 2
-	out=$("$@" 2>&1 </dev/null) && rc=0 || rc=$?
-	case $rc:$out in
-	0:*"$word"*) pass "$name" ;;
-	*) fail "$name" "exit code $rc, or no \"$word\": $*" "$out" ;;
-	esac
 }
 
 # left_nothing NAME FOLDER: no file there, not even a hidden one
@@ -81,16 +45,6 @@ bytes()
 		sed 's/^ //; s/ $//'
 }
 
-# is NAME WANT GOT
-is()
-{
-	if [ "$2" = "$3" ]; then
-		pass "$1"
-	else
-		fail "$1" "want: $2" "got: $3"
-	fi
-}
-
 # built FEATURE: sound, resample or picture, in this build?
 built()
 {
@@ -99,7 +53,7 @@ built()
 
 test_help()
 {
-	for command in "" info layout "run room"; do
+	for command in "" info knob layout "run room"; do
 		# shellcheck disable=SC2086
 		says "pinring $command --help has an example" "example:" \
 			"$pinring" $command --help

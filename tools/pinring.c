@@ -12,6 +12,7 @@ static const char help_text[] =
 	"pinring: shared memory, rings and persistent kernels\n"
 	"\n"
 	"  pinring info [--json]             what this machine offers, and what it lacks\n"
+	"  pinring knob [NAME [VALUE]]       what an administrator can set of the module\n"
 	"  pinring layout [STRUCT] [--json]  the structs in shared memory, byte by byte\n"
 	"  pinring run room ...              a sound in a room, through a persistent kernel\n"
 	"  pinring help                      this text\n"
@@ -76,10 +77,11 @@ static const struct {
 	const char *name;
 	int (*run)(int argc, char **argv);
 } commands[] = {
-	{ "info", tool_info },	     { "layout", tool_layout },
-	{ "run", tool_run },	     { "help", tool_help },
-	{ "--help", tool_help },     { "-h", tool_help },
-	{ "--version", tool_version }, { "-V", tool_version },
+	{ "info", tool_info },	     { "knob", tool_knob },
+	{ "layout", tool_layout },   { "run", tool_run },
+	{ "help", tool_help },	     { "--help", tool_help },
+	{ "-h", tool_help },	     { "--version", tool_version },
+	{ "-V", tool_version },
 };
 
 static int dispatch(int argc, char **argv)

@@ -26,6 +26,7 @@ enum {
 
 /* The subcommands. argv[0] is the subcommand's own name. */
 int tool_info(int argc, char **argv);
+int tool_knob(int argc, char **argv);
 int tool_layout(int argc, char **argv);
 int tool_room(int argc, char **argv);
 

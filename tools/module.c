@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * module.c - the kernel module, as its files below /sys tell.
+ */
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "module.h"
+#include "tool.h"
+
+static bool read_line(const char *path, char *line, size_t size)
+{
+	FILE *file = fopen(path, "re");
+	bool there;
+
+	line[0] = '\0';
+	if (!file)
+		return false;
+	there = fgets(line, (int)size, file);
+	fclose(file);
+	line[strcspn(line, "\n")] = '\0';
+	return there;
+}
+
+bool module_line(const char *file, char *line, size_t size)
+{
+	char path[160];
+
+	snprintf(path, sizeof(path), MODULE_FOLDER "/%s", file);
+	return read_line(path, line, size);
+}
+
+static uint64_t figure(const char *file)
+{
+	uint64_t value = 0;
+	char line[32];
+
+	if (module_line(file, line, sizeof(line)))
+		parse_count(line, &value);
+	return value;
+}
+
+bool module_loaded(void)
+{
+	return !access(MODULE_FOLDER, F_OK);
+}
+
+static int ascending(const void *a, const void *b)
+{
+	const int *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+int module_nodes(int nodes[MODULE_NODES_MAX])
+{
+	DIR *dir = opendir(MODULE_FOLDER);
+	struct dirent *entry;
+	int count = 0;
+
+	while (dir && (entry = readdir(dir)) && count < MODULE_NODES_MAX) {
+		uint64_t number;
+
+		if (strncmp(entry->d_name, "node", 4) ||
+		    !parse_count(entry->d_name + 4, &number) || number > 9999)
+			continue;
+		nodes[count++] = (int)number;
+	}
+	if (dir)
+		closedir(dir);
+	qsort(nodes, (size_t)count, sizeof(nodes[0]), ascending);
+	return count;
+}
+
+uint64_t module_huge_page_bytes(void)
+{
+	uint64_t value;
+	char line[32];
+
+	if (!read_line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
+		       line, sizeof(line)) ||
+	    !parse_count(line, &value) || !value)
+		return 2u << 20; /* every x86-64 kernel's */
+	return value;
+}
+
+void module_read(struct module *m)
+{
+	int nodes[MODULE_NODES_MAX];
+	char file[64];
+	int i;
+
+	memset(m, 0, sizeof(*m));
+	m->loaded = module_loaded();
+	if (!m->loaded)
+		return;
+	m->regions = figure("regions");
+	m->bytes = figure("bytes");
+	m->doorbells = figure("doorbells");
+	m->rings = figure("rings");
+	m->signals = figure("signals");
+	m->sleeps = figure("sleeps");
+	m->worst_wake_ns = figure("worst_wake_ns");
+	m->max_bytes = figure("max_bytes");
+	m->huge_page_bytes = module_huge_page_bytes();
+	m->pool_count = module_nodes(nodes);
+	for (i = 0; i < m->pool_count; i++) {
+		m->pools[i].node = nodes[i];
+		snprintf(file, sizeof(file), "node%d/reserve_pages", nodes[i]);
+		m->pools[i].pages = figure(file);
+		snprintf(file, sizeof(file), "node%d/free_pages", nodes[i]);
+		m->pools[i].free = figure(file);
+	}
+}
