@@ -167,8 +167,10 @@ int pinring_charge_bell(struct pinring_charge *charge)
 	if (account->bells + 1 > pinring_limits.max_doorbells_per_user &&
 	    !capable(CAP_SYS_RESOURCE))
 		rc = -EDQUOT;
-	else
+	if (!rc) {
 		account->bells++;
+		WRITE_ONCE(charge->bells, charge->bells + 1);
+	}
 	mutex_unlock(&lock);
 	return rc;
 }
@@ -177,5 +179,6 @@ void pinring_uncharge_bell(struct pinring_charge *charge)
 {
 	mutex_lock(&lock);
 	charge->account->bells--;
+	WRITE_ONCE(charge->bells, charge->bells - 1);
 	mutex_unlock(&lock);
 }

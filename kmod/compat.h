@@ -8,7 +8,9 @@
 #define PINRING_COMPAT_H
 
 #include <linux/eventfd.h>
+#include <linux/fs.h>
 #include <linux/mm.h>
+#include <linux/mnt_idmapping.h>
 #include <linux/version.h>
 
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
@@ -26,6 +28,16 @@ static inline void vm_flags_mod(struct vm_area_struct *vma, vm_flags_t set,
 #define PINRING_GET_POLICY_ARGS \
 	struct vm_area_struct *vma, unsigned long addr, pgoff_t *ilx
 #endif
+
+/* Of an inode that no idmapped mount shows. */
+static inline int pinring_inode_permission(struct inode *inode, int mask)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return inode_permission(&init_user_ns, inode, mask);
+#else
+	return inode_permission(&nop_mnt_idmap, inode, mask);
+#endif
+}
 
 static inline void pinring_eventfd_signal(struct eventfd_ctx *ctx)
 {

@@ -92,7 +92,7 @@ static int serve_info(struct pinring_call *call)
 	if (info->flags || info->reserved)
 		return -EINVAL;
 	info->abi = PINRING_IOC_ABI;
-	info->features = 0;
+	info->features = PINRING_IOC_FEATURE_NAMES;
 	info->huge_page_bytes = PINRING_HUGE_BYTES;
 	return pinring_respond(call);
 }
@@ -102,6 +102,10 @@ static const struct pinring_op device_ops[] = {
 		   serve_info),
 	PINRING_OP(PINRING_IOC_REGION_CREATE, struct pinring_ioc_region_create,
 		   name, pinring_region_create),
+	PINRING_OP(PINRING_IOC_REGION_OPEN, struct pinring_ioc_region_open,
+		   name, pinring_region_open),
+	PINRING_OP(PINRING_IOC_REGION_NEXT, struct pinring_ioc_region_info,
+		   name, pinring_region_next),
 };
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

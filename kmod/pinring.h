@@ -110,6 +110,7 @@ struct pinring_account;
 struct pinring_charge {
 	struct pinring_account *account;
 	u64 bytes;
+	u32 bells;
 };
 
 extern struct pinring_limits pinring_limits;
@@ -142,13 +143,28 @@ struct pinring_region {
 	kuid_t owner;
 	struct pinring_charge charge;
 	struct inode *inode; /* with i_size: no huge mapping without it */
+	struct hlist_node named; /* hashed if it is published */
 	struct xarray bells; /* by offset / PINRING_SEPARATION */
 	struct pinring_memory memory;
 	char name[PINRING_IOC_NAME_MAX];
 };
 
 int pinring_region_create(struct pinring_call *call);
+int pinring_region_answer(struct pinring_region *region, int flags,
+			  struct pinring_call *call, __s32 *fd);
+int pinring_region_tell(struct pinring_region *region,
+			struct pinring_call *call);
 void pinring_region_put(struct pinring_region *region);
+
+/* ------------------------------------------------------------------- names */
+
+bool pinring_name_sane(const char name[PINRING_IOC_NAME_MAX]);
+int pinring_name_claim(struct pinring_region *region);
+int pinring_names_show(struct pinring_region *region);
+bool pinring_names_put(struct pinring_region *region);
+struct pinring_region *pinring_names_next(u64 id);
+int pinring_region_open(struct pinring_call *call);
+int pinring_region_next(struct pinring_call *call);
 
 /* --------------------------------------------------------------- doorbells */
 

@@ -27,6 +27,7 @@
 #define REGION_SIZE_MAX (1ull << 48)
 #define REGION_FLAGS \
 	(PINRING_IOC_STRICT_NODE | PINRING_IOC_ALLOW_SMALL | PINRING_IOC_SMALL_PAGES)
+#define REGION_MODES 0666
 
 static struct vfsmount *region_mount;
 static int region_mounts;
@@ -126,11 +127,8 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 
 /* ------------------------------------------------------------------- files */
 
-static void region_free(struct kref *ref)
+static void region_free(struct pinring_region *region)
 {
-	struct pinring_region *region =
-		container_of(ref, struct pinring_region, ref);
-
 	trace_region_free(region);
 	pinring_memory_free(&region->memory);
 	pinring_uncharge(&region->charge);
@@ -143,7 +141,8 @@ static void region_free(struct kref *ref)
 
 void pinring_region_put(struct pinring_region *region)
 {
-	kref_put(&region->ref, region_free);
+	if (pinring_names_put(region))
+		region_free(region);
 }
 
 static int region_release(struct inode *inode, struct file *file)
@@ -200,8 +199,8 @@ static struct file *region_file(struct pinring_region *region, int flags)
 	return file;
 }
 
-static int region_answer(struct pinring_region *region, int flags,
-			 struct pinring_call *call, __s32 *fd)
+int pinring_region_answer(struct pinring_region *region, int flags,
+			  struct pinring_call *call, __s32 *fd)
 {
 	struct file *file = region_file(region, flags);
 
@@ -211,19 +210,6 @@ static int region_answer(struct pinring_region *region, int flags,
 }
 
 /* ------------------------------------------------------------------ ioctls */
-
-/* Ended by a zero, and nothing that would confuse a reader of /proc. */
-static bool name_sane(const char name[PINRING_IOC_NAME_MAX])
-{
-	size_t i, length = strnlen(name, PINRING_IOC_NAME_MAX);
-
-	if (length == PINRING_IOC_NAME_MAX)
-		return false;
-	for (i = 0; i < length; i++)
-		if ((u8)name[i] <= ' ' || name[i] == 0x7f || name[i] == '/')
-			return false;
-	return true;
-}
 
 static bool node_sane(int node)
 {
@@ -238,7 +224,9 @@ static bool create_sane(const struct pinring_ioc_region_create *create)
 	return !(create->flags & ~REGION_FLAGS) &&
 	       (create->flags & either) != either && create->size &&
 	       create->size <= REGION_SIZE_MAX && node_sane(create->node) &&
-	       name_sane(create->name);
+	       pinring_name_sane(create->name) && !create->reserved &&
+	       !(create->mode & ~REGION_MODES) &&
+	       (!create->mode || create->name[0]);
 }
 
 int pinring_region_create(struct pinring_call *call)
@@ -265,17 +253,26 @@ int pinring_region_create(struct pinring_call *call)
 	region->flags = create->flags;
 	region->node = create->node == PINRING_IOC_NODE_LOCAL ? numa_mem_id() :
 								create->node;
-	region->owner = current_uid();
+	region->owner = current_fsuid();
 	memcpy(region->name, create->name, sizeof(region->name));
 
-	rc = pinring_charge(&region->charge, region->size);
+	rc = region_inode_new(region);
 	if (rc)
 		goto out;
-	rc = region_inode_new(region);
+	if (create->mode) {
+		region->inode->i_mode = create->mode;
+		rc = pinring_name_claim(region);
+		if (rc)
+			goto out;
+	}
+	rc = pinring_charge(&region->charge, region->size);
 	if (rc)
 		goto out;
 	rc = pinring_memory_alloc(&region->memory, region->inode->i_mapping,
 				  region->size, region->node, region->flags);
+	if (rc)
+		goto out;
+	rc = pinring_names_show(region);
 	if (rc)
 		goto out;
 	trace_region_create(region);
@@ -283,29 +280,42 @@ int pinring_region_create(struct pinring_call *call)
 	create->node = region->node;
 	create->huge_bytes = region->memory.huge_bytes;
 	create->node_bytes = region->memory.node_bytes;
-	rc = region_answer(region, O_RDWR, call, &create->fd);
+	rc = pinring_region_answer(region, O_RDWR, call, &create->fd);
 out:
 	/* What is left is the file's reference, or none. */
 	pinring_region_put(region);
 	return rc;
 }
 
-static int region_info(struct pinring_call *call)
+/* Answers with what there is to know of it. */
+int pinring_region_tell(struct pinring_region *region,
+			struct pinring_call *call)
 {
-	const struct pinring_region *region = call->file->private_data;
 	struct pinring_ioc_region_info *info = call->cmd;
+	struct user_namespace *ns = current_user_ns();
+	const bool published = !hlist_unhashed(&region->named);
 
-	if (info->flags)
-		return -EINVAL;
 	info->flags = region->flags;
 	info->id = region->id;
 	info->size = region->size;
 	info->huge_bytes = region->memory.huge_bytes;
 	info->node_bytes = region->memory.node_bytes;
 	info->node = region->node;
-	info->owner = from_kuid_munged(current_user_ns(), region->owner);
+	info->owner = from_kuid_munged(ns, region->owner);
 	memcpy(info->name, region->name, sizeof(info->name));
+	info->mode = published ? region->inode->i_mode & 0777 : 0;
+	info->group = from_kgid_munged(ns, region->inode->i_gid);
+	info->doorbells = READ_ONCE(region->charge.bells);
 	return pinring_respond(call);
+}
+
+static int region_info(struct pinring_call *call)
+{
+	const struct pinring_ioc_region_info *info = call->cmd;
+
+	if (info->flags || info->reserved)
+		return -EINVAL;
+	return pinring_region_tell(call->file->private_data, call);
 }
 
 static int region_readonly(struct pinring_call *call)
@@ -314,8 +324,8 @@ static int region_readonly(struct pinring_call *call)
 
 	if (readonly->flags || readonly->reserved)
 		return -EINVAL;
-	return region_answer(call->file->private_data, O_RDONLY, call,
-				&readonly->fd);
+	return pinring_region_answer(call->file->private_data, O_RDONLY, call,
+				     &readonly->fd);
 }
 
 static const struct pinring_op region_ops[] = {

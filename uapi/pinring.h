@@ -37,9 +37,11 @@ struct pinring_ioc_info {
 	__u32 flags; /* in: 0 */
 	__u32 abi; /* out: PINRING_IOC_ABI */
 	__u32 reserved; /* in: 0 */
-	__aligned_u64 features; /* out: none yet */
+	__aligned_u64 features; /* out: PINRING_IOC_FEATURE_* */
 	__aligned_u64 huge_page_bytes; /* out: of the pages a region is made of */
 };
+
+#define PINRING_IOC_FEATURE_NAMES (1ull << 0) /* regions found by name */
 
 #define PINRING_IOC_INFO _IO(PINRING_IOC_MAGIC, 0x40)
 
@@ -52,8 +54,16 @@ struct pinring_ioc_info {
  * nobody can change. It can be mapped shared, not private, not executable, and
  * goes when the last fd, mapping and attachment of it does, in any order.
  *
+ * With a mode it is published: found under its owner, who is the caller's
+ * filesystem user id, and its name, until it goes. Who may open it there is told
+ * by owner, group and mode of the fd, as of a file: fchmod(2) and fchown(2)
+ * change that, but not the owner whose name it is.
+ *
  *   -EINVAL   size is 0 or beyond 2^48; the node is not there; both SMALL_PAGES
- *             and ALLOW_SMALL; the name is not ended by a zero
+ *             and ALLOW_SMALL; the name is not ended by a zero, or has a space, a
+ *             slash or a control character in it; a mode beyond 0666, or one
+ *             without a name
+ *   -EEXIST   the owner has published one of that name
  *   -EDQUOT   more than the module's limits leave to the user (sysfs.md), and no
  *             CAP_SYS_RESOURCE
  *   -ENOBUFS  more than RLIMIT_MEMLOCK leaves to the user, and no CAP_IPC_LOCK
@@ -76,27 +86,45 @@ struct pinring_ioc_region_create {
 	__s32 fd; /* out */
 	__aligned_u64 huge_bytes; /* out: of size, in huge pages */
 	__aligned_u64 node_bytes; /* out: of size, on the node */
-	char name[PINRING_IOC_NAME_MAX]; /* in: for people; may be empty */
+	char name[PINRING_IOC_NAME_MAX]; /* in: may be empty */
+	__u32 mode; /* in: who may open it by name; 0: the name is for people only */
+	__u32 reserved; /* in: 0 */
 };
 
 #define PINRING_IOC_REGION_CREATE _IO(PINRING_IOC_MAGIC, 0x41)
 
 /*
  * PINRING_IOC_REGION_INFO, on a region.
+ *
+ * PINRING_IOC_REGION_NEXT, on /dev/pinring, tells the same of the region with the
+ * smallest id above the one given, of those that the caller may see: what it owns,
+ * what is published and it may read, and with CAP_SYS_ADMIN or CAP_DAC_READ_SEARCH
+ * all. From 0 on, each time above the id just told, that is every one that was
+ * there all the time, once.
+ *
+ *   -ENOENT   (NEXT) there is none above
+ *   -EINTR    (NEXT) killed while looking
  */
 struct pinring_ioc_region_info {
 	__u32 struct_size;
 	__u32 flags; /* in: 0; out: as it was created */
-	__aligned_u64 id; /* out: no other region ever has it, until a reboot */
+	__aligned_u64 id; /* out: no other region ever has it, until a reboot;
+			   * in, for NEXT: one below it
+			   */
 	__aligned_u64 size; /* out: bytes */
 	__aligned_u64 huge_bytes; /* out: of size, in huge pages */
 	__aligned_u64 node_bytes; /* out: of size, on the node */
 	__s32 node; /* out */
 	__u32 owner; /* out: user id of the creator, in the caller's namespace */
 	char name[PINRING_IOC_NAME_MAX]; /* out */
+	__u32 mode; /* out: of a published one; 0 of others */
+	__u32 group; /* out: group id that the mode is about, likewise */
+	__u32 doorbells; /* out: how many it has */
+	__u32 reserved; /* in: 0 */
 };
 
 #define PINRING_IOC_REGION_INFO _IO(PINRING_IOC_MAGIC, 0x42)
+#define PINRING_IOC_REGION_NEXT _IO(PINRING_IOC_MAGIC, 0x48)
 
 /*
  * PINRING_IOC_REGION_READONLY, on a region: another fd of it, by which it cannot
@@ -174,5 +202,33 @@ struct pinring_ioc_ring {
 };
 
 #define PINRING_IOC_RING _IO(PINRING_IOC_MAGIC, 0x46)
+
+/*
+ * PINRING_IOC_REGION_OPEN, on /dev/pinring: a new fd of a published region, as its
+ * maker's is, or with READONLY as PINRING_IOC_REGION_READONLY makes them.
+ *
+ * The caller must be allowed to read it, and to write it unless READONLY, by the
+ * ordinary rules for files: mode, group and owner, CAP_DAC_OVERRIDE.
+ *
+ *   -EINVAL   no name, or not one that a region can have
+ *   -ENOENT   this owner has published none of that name; or is not mapped in the
+ *             caller's user namespace
+ *   -EACCES   it is there, and not for the caller
+ *   -EAGAIN   it is being made: its memory is not there yet
+ *   -EMFILE, -ENFILE, -ENOMEM
+ */
+#define PINRING_IOC_OPEN_READONLY (1u << 0)
+
+#define PINRING_IOC_OWNER_SELF 0xffffffffu /* the caller's filesystem user id */
+
+struct pinring_ioc_region_open {
+	__u32 struct_size;
+	__u32 flags; /* in: PINRING_IOC_OPEN_* */
+	__u32 owner; /* in: a user id in the caller's namespace, or OWNER_SELF */
+	__s32 fd; /* out */
+	char name[PINRING_IOC_NAME_MAX]; /* in */
+};
+
+#define PINRING_IOC_REGION_OPEN _IO(PINRING_IOC_MAGIC, 0x47)
 
 #endif /* _UAPI_PINRING_H */

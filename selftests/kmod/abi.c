@@ -40,6 +40,7 @@ FIXTURE_VARIANT_ADD(abi, region_create) {
 	.min_size = FIRST_VERSION(pinring_ioc_region_create, name),
 	.on = ON_DEVICE,
 	.bad_flag = 1u << 31,
+	.reserved = offsetof(struct pinring_ioc_region_create, reserved),
 	.fd = offsetof(struct pinring_ioc_region_create, fd),
 };
 
@@ -48,6 +49,25 @@ FIXTURE_VARIANT_ADD(abi, region_info) {
 	.size = sizeof(struct pinring_ioc_region_info),
 	.min_size = FIRST_VERSION(pinring_ioc_region_info, name),
 	.bad_flag = 1,
+	.reserved = offsetof(struct pinring_ioc_region_info, reserved),
+};
+
+FIXTURE_VARIANT_ADD(abi, region_next) {
+	.cmd = PINRING_IOC_REGION_NEXT,
+	.size = sizeof(struct pinring_ioc_region_info),
+	.min_size = FIRST_VERSION(pinring_ioc_region_info, name),
+	.on = ON_DEVICE,
+	.bad_flag = 1,
+	.reserved = offsetof(struct pinring_ioc_region_info, reserved),
+};
+
+FIXTURE_VARIANT_ADD(abi, region_open) {
+	.cmd = PINRING_IOC_REGION_OPEN,
+	.size = sizeof(struct pinring_ioc_region_open),
+	.min_size = FIRST_VERSION(pinring_ioc_region_open, name),
+	.on = ON_DEVICE,
+	.bad_flag = 2,
+	.fd = offsetof(struct pinring_ioc_region_open, fd),
 };
 
 FIXTURE_VARIANT_ADD(abi, region_readonly) {
@@ -88,10 +108,16 @@ FIXTURE_SETUP(abi)
 {
 	struct pinring_ioc_doorbell_create b = ARG(pinring_ioc_doorbell_create);
 	struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
+	struct pinring_ioc_region_open o = ARG(pinring_ioc_region_open);
 
 	self->device = device_open();
 	ASSERT_GE(self->device, 0);
-	self->region = region(1);
+	strcpy(o.name, "abi");
+	strcpy(c.name, "abi");
+	c.size = SMALL;
+	c.flags = PINRING_IOC_SMALL_PAGES;
+	c.mode = 0600;
+	self->region = create(&c);
 	ASSERT_GE(self->region, 0);
 	self->eventfd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	ASSERT_GE(self->eventfd, 0);
@@ -105,12 +131,12 @@ FIXTURE_SETUP(abi)
 	ASSERT_NE(MAP_FAILED, (void *)self->page);
 	ASSERT_EQ(0, munmap(self->page + 2 * SMALL, SMALL));
 	ASSERT_LE(variant->size, sizeof(self->arg));
-	if (variant->cmd == PINRING_IOC_REGION_CREATE) {
-		c.size = SMALL;
-		c.flags = PINRING_IOC_SMALL_PAGES;
+	c.mode = 0;
+	if (variant->cmd == PINRING_IOC_REGION_CREATE)
 		memcpy(self->arg, &c, sizeof(c));
-	}
-	b.offset = 4096;
+	if (variant->cmd == PINRING_IOC_REGION_OPEN)
+		memcpy(self->arg, &o, sizeof(o));
+	b.offset = 256;
 	if (variant->cmd == PINRING_IOC_DOORBELL_CREATE)
 		memcpy(self->arg, &b, sizeof(b));
 }
@@ -278,6 +304,8 @@ TEST(numbers_are_nobody_elses)
 		PINRING_IOC_DOORBELL_CREATE,
 		PINRING_IOC_DOORBELL_ARM,
 		PINRING_IOC_RING,
+		PINRING_IOC_REGION_OPEN,
+		PINRING_IOC_REGION_NEXT,
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(cmds); i++) {
@@ -316,6 +344,7 @@ TEST(info_says_what_the_module_is)
 	ASSERT_EQ(0, call(device, PINRING_IOC_INFO, &info));
 	EXPECT_EQ(PINRING_IOC_ABI, info.abi);
 	EXPECT_EQ(HUGE, info.huge_page_bytes);
+	EXPECT_EQ(PINRING_IOC_FEATURE_NAMES, info.features);
 	close(device);
 }
 
