@@ -18,6 +18,7 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 #include <linux/xarray.h>
 
 #include "compat.h"
@@ -28,6 +29,13 @@
 #error "doorbell words are 64 bits and lie in the direct map"
 #endif
 
+/*
+ * Whoever looks at a bell, for whose sake closing one waits. Of our own: a grace
+ * period of RCU takes ten milliseconds and more, for each bell of a process that
+ * ends.
+ */
+DEFINE_SRCU(pinring_bells_srcu);
+
 static u64 *word_at(const struct pinring_region *region, u64 offset)
 {
 	struct page *page = pinring_memory_page(&region->memory,
@@ -36,7 +44,7 @@ static u64 *word_at(const struct pinring_region *region, u64 offset)
 	return page_address(page) + offset_in_page(offset);
 }
 
-/* Returns what there was to see; under rcu_read_lock(), by anybody. */
+/* Returns what there was to see; under pinring_bells_srcu, by anybody. */
 enum pinring_seen pinring_bell_look(struct pinring_bell *bell)
 {
 	/* acquire: the sequence is no older than the one it was armed for */
@@ -60,7 +68,7 @@ static void bell_free(struct pinring_bell *bell)
 	xa_erase(&bell->region->bells, bell->index);
 	pinring_poller_remove(bell);
 	/* A ringer or the poller may still look at it. */
-	synchronize_rcu();
+	synchronize_srcu_expedited(&pinring_bells_srcu);
 	eventfd_ctx_put(bell->eventfd);
 	pinring_uncharge_bell(&bell->region->charge);
 	pinring_region_put(bell->region);
@@ -189,11 +197,12 @@ int pinring_ring(struct pinring_call *call)
 	struct pinring_region *region = call->file->private_data;
 	const struct pinring_ioc_ring *ring = call->cmd;
 	struct pinring_bell *bell;
+	int reader;
 
 	if (ring->flags || ring->offset % PINRING_SEPARATION)
 		return -EINVAL;
 	pinring_poller_count_ring();
-	rcu_read_lock();
+	reader = srcu_read_lock(&pinring_bells_srcu);
 	bell = xa_load(&region->bells, ring->offset / PINRING_SEPARATION);
 	if (bell) {
 		trace_doorbell_ring(bell);
@@ -201,6 +210,6 @@ int pinring_ring(struct pinring_call *call)
 		if (pinring_bell_look(bell) == PINRING_BELL_RUNG)
 			pinring_poller_count_signal();
 	}
-	rcu_read_unlock();
+	srcu_read_unlock(&pinring_bells_srcu, reader);
 	return bell ? 0 : -ENOENT;
 }

@@ -184,6 +184,8 @@ enum pinring_seen {
 	PINRING_BELL_RUNG, /* signalled just now */
 };
 
+extern struct srcu_struct pinring_bells_srcu;
+
 enum pinring_seen pinring_bell_look(struct pinring_bell *bell);
 int pinring_doorbell_create(struct pinring_call *call);
 int pinring_ring(struct pinring_call *call);

@@ -15,6 +15,7 @@
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/srcu.h>
 #include <linux/sysfs.h>
 
 #include "pinring.h"
@@ -23,7 +24,7 @@
 struct poller {
 	struct task_struct *task; /* NULL: a node without memory */
 	int node;
-	struct list_head bells; /* under RCU, changed under lock */
+	struct list_head bells; /* under pinring_bells_srcu, changed under lock */
 	bool asleep; /* until it is woken; see pinring_poller_armed() */
 	u64 worst_gap; /* ns between two looks while one was armed */
 };
@@ -75,9 +76,10 @@ static struct pass look_at_all(struct poller *poller)
 {
 	struct pass pass = { };
 	struct pinring_bell *bell;
+	int reader = srcu_read_lock(&pinring_bells_srcu);
 
-	rcu_read_lock();
-	list_for_each_entry_rcu(bell, &poller->bells, link) {
+	list_for_each_entry_srcu(bell, &poller->bells, link,
+				 srcu_read_lock_held(&pinring_bells_srcu)) {
 		switch (pinring_bell_look(bell)) {
 		case PINRING_BELL_ARMED:
 			pass.armed = true;
@@ -90,7 +92,7 @@ static struct pass look_at_all(struct poller *poller)
 			break;
 		}
 	}
-	rcu_read_unlock();
+	srcu_read_unlock(&pinring_bells_srcu, reader);
 	return pass;
 }
 
