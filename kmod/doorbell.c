@@ -18,7 +18,6 @@
 #include <linux/file.h>
 #include <linux/module.h>
 #include <linux/slab.h>
-#include <linux/srcu.h>
 #include <linux/xarray.h>
 
 #include "compat.h"
@@ -29,13 +28,6 @@
 #error "doorbell words are 64 bits and lie in the direct map"
 #endif
 
-/*
- * Whoever looks at a bell, for whose sake closing one waits. Of our own: a grace
- * period of RCU takes ten milliseconds and more, for each bell of a process that
- * ends.
- */
-DEFINE_SRCU(pinring_bells_srcu);
-
 static u64 *word_at(const struct pinring_region *region, u64 offset)
 {
 	struct page *page = pinring_memory_page(&region->memory,
@@ -44,7 +36,7 @@ static u64 *word_at(const struct pinring_region *region, u64 offset)
 	return page_address(page) + offset_in_page(offset);
 }
 
-/* Returns what there was to see; under pinring_bells_srcu, by anybody. */
+/* Returns what there was to see. Its looker keeps it from being closed. */
 enum pinring_seen pinring_bell_look(struct pinring_bell *bell)
 {
 	/* acquire: the sequence is no older than the one it was armed for */
@@ -65,10 +57,9 @@ enum pinring_seen pinring_bell_look(struct pinring_bell *bell)
 
 static void bell_free(struct pinring_bell *bell)
 {
+	/* From here on no ringer looks at it, and from there no poller. */
 	xa_erase(&bell->region->bells, bell->index);
 	pinring_poller_remove(bell);
-	/* A ringer or the poller may still look at it. */
-	synchronize_srcu_expedited(&pinring_bells_srcu);
 	eventfd_ctx_put(bell->eventfd);
 	pinring_uncharge_bell(&bell->region->charge);
 	pinring_region_put(bell->region);
@@ -192,24 +183,43 @@ int pinring_doorbell_create(struct pinring_call *call)
 	return pinring_answer_file(call, file, &create->fd);
 }
 
-int pinring_ring(struct pinring_call *call)
+/* Most callers give just what we know: that is one copy rather than two. */
+static int ring_take(struct pinring_ioc_ring *ring, const void __user *user)
 {
-	struct pinring_region *region = call->file->private_data;
-	const struct pinring_ioc_ring *ring = call->cmd;
-	struct pinring_bell *bell;
-	int reader;
+	u32 given;
 
-	if (ring->flags || ring->offset % PINRING_SEPARATION)
+	if (!copy_from_user(ring, user, sizeof(*ring)) &&
+	    ring->struct_size == sizeof(*ring))
+		return 0;
+	return pinring_take(ring, sizeof(*ring),
+			    offsetofend(struct pinring_ioc_ring, offset), user,
+			    &given);
+}
+
+int pinring_ring(struct pinring_region *region, const void __user *user)
+{
+	enum pinring_seen seen = PINRING_BELL_IDLE;
+	struct pinring_ioc_ring ring;
+	struct pinring_bell *bell;
+	int rc;
+
+	rc = ring_take(&ring, user);
+	if (rc)
+		return rc;
+	if (ring.flags || ring.offset % PINRING_SEPARATION)
 		return -EINVAL;
 	pinring_poller_count_ring();
-	reader = srcu_read_lock(&pinring_bells_srcu);
-	bell = xa_load(&region->bells, ring->offset / PINRING_SEPARATION);
+	/* To erase it takes the lock, too. */
+	xa_lock(&region->bells);
+	bell = xa_load(&region->bells, ring.offset / PINRING_SEPARATION);
 	if (bell) {
 		trace_doorbell_ring(bell);
-		smp_mb(); /* the caller's store, against bell_arm() */
-		if (pinring_bell_look(bell) == PINRING_BELL_RUNG)
-			pinring_poller_count_signal();
+		/* The caller's store, against bell_arm(). */
+		smp_mb__after_spinlock();
+		seen = pinring_bell_look(bell);
 	}
-	srcu_read_unlock(&pinring_bells_srcu, reader);
+	xa_unlock(&region->bells);
+	if (seen == PINRING_BELL_RUNG)
+		pinring_poller_count_signal();
 	return bell ? 0 : -ENOENT;
 }

@@ -49,6 +49,31 @@ put:
 	return rc;
 }
 
+/*
+ * Copies a caller's argument of at least @min_size bytes in, as the ABI has it,
+ * and fills up to the @size that we know. What it gave goes to *@given, and to
+ * the first word of @to, which says so.
+ */
+int pinring_take(void *to, u32 size, u32 min_size, const void __user *user,
+		 u32 *given)
+{
+	int rc;
+
+	/* Each struct begins with its size. */
+	if (get_user(*given, (const u32 __user *)user))
+		return -EFAULT;
+	if (*given < min_size)
+		return -EINVAL;
+	if (*given > PAGE_SIZE)
+		return -E2BIG;
+	rc = copy_struct_from_user(to, size, user, *given);
+	if (rc)
+		return rc;
+	/* Another thread may have changed it in the meantime. */
+	*(u32 *)to = *given;
+	return 0;
+}
+
 long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
 		   struct file *file, unsigned int cmd, unsigned long arg)
 {
@@ -69,19 +94,11 @@ long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
 	if (WARN_ON_ONCE(op->size > sizeof(buffer)))
 		return -EINVAL;
 
-	/* Each struct begins with its size. */
-	if (get_user(call.user_size, (u32 __user *)call.user))
-		return -EFAULT;
-	if (call.user_size < op->min_size)
-		return -EINVAL;
-	if (call.user_size > PAGE_SIZE)
-		return -E2BIG;
-	call.size = op->size;
-	rc = copy_struct_from_user(buffer, op->size, call.user, call.user_size);
+	rc = pinring_take(buffer, op->size, op->min_size, call.user,
+			  &call.user_size);
 	if (rc)
 		return rc;
-	/* Another thread may have changed it in the meantime. */
-	*(u32 *)buffer = call.user_size;
+	call.size = op->size;
 	return op->serve(&call);
 }
 

@@ -46,6 +46,8 @@ struct pinring_op {
 		.min_size = offsetofend(_type, _last), .serve = _serve \
 	}
 
+int pinring_take(void *to, u32 size, u32 min_size, const void __user *user,
+		 u32 *given);
 long pinring_serve(const struct pinring_op *ops, size_t nr_ops,
 		   struct file *file, unsigned int cmd, unsigned long arg);
 int pinring_respond(const struct pinring_call *call);
@@ -184,11 +186,9 @@ enum pinring_seen {
 	PINRING_BELL_RUNG, /* signalled just now */
 };
 
-extern struct srcu_struct pinring_bells_srcu;
-
 enum pinring_seen pinring_bell_look(struct pinring_bell *bell);
 int pinring_doorbell_create(struct pinring_call *call);
-int pinring_ring(struct pinring_call *call);
+int pinring_ring(struct pinring_region *region, const void __user *user);
 
 /* ------------------------------------------------------------------ poller */
 

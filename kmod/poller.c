@@ -12,6 +12,7 @@
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/nodemask.h>
+#include <linux/percpu.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
@@ -24,7 +25,7 @@
 struct poller {
 	struct task_struct *task; /* NULL: a node without memory */
 	int node;
-	struct list_head bells; /* under pinring_bells_srcu, changed under lock */
+	struct list_head bells; /* read under looking, changed under lock */
 	bool asleep; /* until it is woken; see pinring_poller_armed() */
 	u64 worst_gap; /* ns between two looks while one was armed */
 };
@@ -36,18 +37,29 @@ struct pinring_poll_knobs pinring_poll_knobs = {
 
 static struct poller *pollers; /* nr_node_ids */
 static DEFINE_MUTEX(lock); /* the lists, the mask */
+/*
+ * Of our own: a grace period of RCU takes ten milliseconds and more, for each bell
+ * of a process that ends.
+ */
+DEFINE_STATIC_SRCU(looking);
 static struct cpumask mask; /* empty: each on its node's CPUs */
-static atomic64_t bells, rings, signals, sleeps;
+static atomic64_t bells, sleeps;
+/* By whoever rings, on any CPU: no line that all of them write. */
+static DEFINE_PER_CPU(u64, rings);
+static DEFINE_PER_CPU(u64, signals);
 
 struct pinring_poll_figures pinring_poll_figures(void)
 {
 	struct pinring_poll_figures figures = {
 		.bells = atomic64_read(&bells),
-		.rings = atomic64_read(&rings),
-		.signals = atomic64_read(&signals),
 		.sleeps = atomic64_read(&sleeps),
 	};
-	int node;
+	int node, cpu;
+
+	for_each_possible_cpu(cpu) {
+		figures.rings += READ_ONCE(*per_cpu_ptr(&rings, cpu));
+		figures.signals += READ_ONCE(*per_cpu_ptr(&signals, cpu));
+	}
 
 	for (node = 0; node < nr_node_ids; node++)
 		figures.worst_gap = max(figures.worst_gap,
@@ -57,12 +69,12 @@ struct pinring_poll_figures pinring_poll_figures(void)
 
 void pinring_poller_count_ring(void)
 {
-	atomic64_inc(&rings);
+	this_cpu_inc(rings);
 }
 
 void pinring_poller_count_signal(void)
 {
-	atomic64_inc(&signals);
+	this_cpu_inc(signals);
 }
 
 /* ------------------------------------------------------------------ thread */
@@ -76,23 +88,23 @@ static struct pass look_at_all(struct poller *poller)
 {
 	struct pass pass = { };
 	struct pinring_bell *bell;
-	int reader = srcu_read_lock(&pinring_bells_srcu);
+	int reader = srcu_read_lock(&looking);
 
 	list_for_each_entry_srcu(bell, &poller->bells, link,
-				 srcu_read_lock_held(&pinring_bells_srcu)) {
+				 srcu_read_lock_held(&looking)) {
 		switch (pinring_bell_look(bell)) {
 		case PINRING_BELL_ARMED:
 			pass.armed = true;
 			break;
 		case PINRING_BELL_RUNG:
 			pass.rung = true;
-			atomic64_inc(&signals);
+			this_cpu_inc(signals);
 			break;
 		case PINRING_BELL_IDLE:
 			break;
 		}
 	}
-	srcu_read_unlock(&pinring_bells_srcu, reader);
+	srcu_read_unlock(&looking, reader);
 	return pass;
 }
 
@@ -175,7 +187,7 @@ void pinring_poller_add(struct pinring_bell *bell, int node)
 	atomic64_inc(&bells);
 }
 
-/* It may be looked at until a grace period has passed. */
+/* When it returns, no poller looks at the bell any more. */
 void pinring_poller_remove(struct pinring_bell *bell)
 {
 	if (!bell->poller)
@@ -183,6 +195,7 @@ void pinring_poller_remove(struct pinring_bell *bell)
 	mutex_lock(&lock);
 	list_del_rcu(&bell->link);
 	mutex_unlock(&lock);
+	synchronize_srcu_expedited(&looking);
 	atomic64_dec(&bells);
 }
 
