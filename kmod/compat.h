@@ -48,4 +48,10 @@ static inline void pinring_eventfd_signal(struct eventfd_ctx *ctx)
 #endif
 }
 
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+#define PINRING_IMPORT_DMA_BUF MODULE_IMPORT_NS(DMA_BUF)
+#else
+#define PINRING_IMPORT_DMA_BUF MODULE_IMPORT_NS("DMA_BUF")
+#endif
+
 #endif /* PINRING_COMPAT_H */

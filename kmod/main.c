@@ -110,6 +110,8 @@ static int serve_info(struct pinring_call *call)
 		return -EINVAL;
 	info->abi = PINRING_IOC_ABI;
 	info->features = PINRING_IOC_FEATURE_NAMES;
+	if (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER))
+		info->features |= PINRING_IOC_FEATURE_DMABUF;
 	info->huge_page_bytes = PINRING_HUGE_BYTES;
 	return pinring_respond(call);
 }

@@ -152,6 +152,8 @@ struct pinring_region {
 };
 
 int pinring_region_create(struct pinring_call *call);
+int pinring_region_map(struct pinring_region *region,
+		       struct vm_area_struct *vma);
 int pinring_region_answer(struct pinring_region *region, int flags,
 			  struct pinring_call *call, __s32 *fd);
 int pinring_region_tell(struct pinring_region *region,
@@ -167,6 +169,17 @@ bool pinring_names_put(struct pinring_region *region);
 struct pinring_region *pinring_names_next(u64 id);
 int pinring_region_open(struct pinring_call *call);
 int pinring_region_next(struct pinring_call *call);
+
+/* ----------------------------------------------------------------- dma-buf */
+
+#ifdef CONFIG_DMA_SHARED_BUFFER
+int pinring_region_export(struct pinring_call *call);
+#else
+static inline int pinring_region_export(struct pinring_call *call)
+{
+	return -EOPNOTSUPP;
+}
+#endif
 
 /* --------------------------------------------------------------- doorbells */
 

@@ -104,9 +104,9 @@ static const struct vm_operations_struct region_vm_ops = {
 #endif
 };
 
-static int region_mmap(struct file *file, struct vm_area_struct *vma)
+/* By whatever file: it holds the region, and the mapping it. */
+int pinring_region_map(struct pinring_region *region, struct vm_area_struct *vma)
 {
-	struct pinring_region *region = file->private_data;
 	unsigned long pages = vma_pages(vma);
 
 	/* Not VM_SHARED: the core has cleared that for a read-only file. */
@@ -123,6 +123,11 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 	vma->vm_ops = &region_vm_ops;
 	trace_region_map(region, vma);
 	return 0;
+}
+
+static int region_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return pinring_region_map(file->private_data, vma);
 }
 
 /* ------------------------------------------------------------------- files */
@@ -337,6 +342,8 @@ static const struct pinring_op region_ops[] = {
 	PINRING_OP(PINRING_IOC_DOORBELL_CREATE,
 		   struct pinring_ioc_doorbell_create, fd,
 		   pinring_doorbell_create),
+	PINRING_OP(PINRING_IOC_REGION_EXPORT, struct pinring_ioc_region_export,
+		   reserved, pinring_region_export),
 };
 
 static long region_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

@@ -42,6 +42,7 @@ struct pinring_ioc_info {
 };
 
 #define PINRING_IOC_FEATURE_NAMES (1ull << 0) /* regions found by name */
+#define PINRING_IOC_FEATURE_DMABUF (1ull << 1) /* PINRING_IOC_REGION_EXPORT */
 
 #define PINRING_IOC_INFO _IO(PINRING_IOC_MAGIC, 0x40)
 
@@ -230,5 +231,31 @@ struct pinring_ioc_region_open {
 };
 
 #define PINRING_IOC_REGION_OPEN _IO(PINRING_IOC_MAGIC, 0x47)
+
+/*
+ * PINRING_IOC_REGION_EXPORT, on a region: a dma-buf of it, or of pages of it, for
+ * drivers that take one. It can also be mapped, as a region can. The fd is
+ * close-on-exec; with PINRING_IOC_EXPORT_READONLY neither who has it nor a device
+ * can write by it: a driver that maps it for both directions, as most do, is
+ * refused with -EACCES.
+ *
+ *   -EINVAL      offset or size is no multiple of a page, or they lie beyond the
+ *                region's end
+ *   -EACCES      the region's fd is read-only, and no PINRING_IOC_EXPORT_READONLY
+ *   -EOPNOTSUPP  a kernel without dma-bufs
+ *   -EMFILE, -ENFILE, -ENOMEM
+ */
+#define PINRING_IOC_EXPORT_READONLY (1u << 0)
+
+struct pinring_ioc_region_export {
+	__u32 struct_size;
+	__u32 flags; /* in: PINRING_IOC_EXPORT_* */
+	__aligned_u64 offset; /* in: of its first byte in the region */
+	__aligned_u64 size; /* in: bytes, 0 for all to the end; out: bytes */
+	__s32 fd; /* out */
+	__u32 reserved; /* in: 0 */
+};
+
+#define PINRING_IOC_REGION_EXPORT _IO(PINRING_IOC_MAGIC, 0x49)
 
 #endif /* _UAPI_PINRING_H */

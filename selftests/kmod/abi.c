@@ -104,6 +104,15 @@ FIXTURE_VARIANT_ADD(abi, ring) {
 	.silent = true,
 };
 
+FIXTURE_VARIANT_ADD(abi, region_export) {
+	.cmd = PINRING_IOC_REGION_EXPORT,
+	.size = sizeof(struct pinring_ioc_region_export),
+	.min_size = FIRST_VERSION(pinring_ioc_region_export, reserved),
+	.bad_flag = PINRING_IOC_EXPORT_READONLY << 1,
+	.reserved = offsetof(struct pinring_ioc_region_export, reserved),
+	.fd = offsetof(struct pinring_ioc_region_export, fd),
+};
+
 FIXTURE_SETUP(abi)
 {
 	struct pinring_ioc_doorbell_create b = ARG(pinring_ioc_doorbell_create);
@@ -344,7 +353,7 @@ TEST(info_says_what_the_module_is)
 	ASSERT_EQ(0, call(device, PINRING_IOC_INFO, &info));
 	EXPECT_EQ(PINRING_IOC_ABI, info.abi);
 	EXPECT_EQ(HUGE, info.huge_page_bytes);
-	EXPECT_EQ(PINRING_IOC_FEATURE_NAMES, info.features);
+	EXPECT_EQ(PINRING_IOC_FEATURE_NAMES | PINRING_IOC_FEATURE_DMABUF, info.features);
 	close(device);
 }
 

@@ -28,6 +28,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #include <uapi/pinring.h>
@@ -166,6 +167,18 @@ TEST_UNUSED static long faults(void)
 	return minor;
 }
 
+/* Whether the kernel is this one or newer. */
+TEST_UNUSED static bool kernel_is(int major, int minor)
+{
+	int is_major = 0, is_minor = 0;
+	struct utsname u;
+
+	if (uname(&u) < 0 ||
+	    sscanf(u.release, "%d.%d", &is_major, &is_minor) != 2)
+		return false;
+	return is_major > major || (is_major == major && is_minor >= minor);
+}
+
 /* The count of the module's users, or -1. */
 TEST_UNUSED static int module_users(void)
 {
@@ -178,6 +191,36 @@ TEST_UNUSED static int module_users(void)
 		n = -1;
 	fclose(f);
 	return n;
+}
+
+/*
+ * Whether it has come down to that: the filesystem's mount outlives the last
+ * region by a moment.
+ */
+TEST_UNUSED static bool released(int users)
+{
+	for (int i = 0; i < 200; i++) {
+		if (module_users() <= users)
+			return true;
+		usleep(10000);
+	}
+	return false;
+}
+
+/* Fills memory so that each 8 bytes tell where in it they belong. */
+TEST_UNUSED static void stamp(unsigned char *p, uint64_t size)
+{
+	for (uint64_t i = 0; i < size; i += 8)
+		*(uint64_t *)(p + i) = i + 1;
+}
+
+/* Whether it is what lies in stamped memory from there on. */
+TEST_UNUSED static bool stamped(const unsigned char *p, uint64_t size, uint64_t from)
+{
+	for (uint64_t i = 0; i < size; i += 8)
+		if (*(uint64_t *)(p + i) != from + i + 1)
+			return false;
+	return true;
 }
 
 /* Memory that is free on all nodes, in KiB. */

@@ -8,17 +8,6 @@
 #define SIZE (4 * HUGE)
 #define HALF (96 * HUGE) /* of what is free on a node, about */
 
-static bool released(int users)
-{
-	/* The filesystem's mount outlives the last region by a moment. */
-	for (int i = 0; i < 200; i++) {
-		if (module_users() <= users)
-			return true;
-		usleep(10000);
-	}
-	return false;
-}
-
 TEST(a_mapping_outlives_its_fd)
 {
 	int users = module_users(), fd = region(SIZE);

@@ -34,20 +34,6 @@ FIXTURE_TEARDOWN(mapping)
 	close(self->fd);
 }
 
-static void stamp(unsigned char *p, uint64_t size)
-{
-	for (uint64_t i = 0; i < size; i += SMALL)
-		*(uint64_t *)(p + i) = i + 1;
-}
-
-static bool stamped(const unsigned char *p, uint64_t size, uint64_t offset)
-{
-	for (uint64_t i = 0; i < size; i += SMALL)
-		if (*(uint64_t *)(p + i) != offset + i + 1)
-			return false;
-	return true;
-}
-
 TEST_F(mapping, is_at_a_huge_page_boundary_and_of_huge_pages)
 {
 	EXPECT_EQ(0, (uintptr_t)self->p % HUGE);
