@@ -295,13 +295,17 @@ modules:
 modules_install: modules
 	$(Q)$(kbuild) modules_install
 
-# Its tests run in a virtual machine that has no libraries.
+# Its tests run in a virtual machine that has no libraries. What libibverbs is
+# linked with depends on its release; the linker has a word to say of functions in
+# there that nobody calls.
+$(BUILD)/vm/tests/rdma: vm_libs = $(shell pkg-config --static --libs libibverbs) -Wl,--no-warnings
+$(BUILD)/vm/tests/io_uring: vm_libs = -luring
 vm_tests := $(patsubst selftests/kmod/%.c,$(BUILD)/vm/tests/%,$(sort $(wildcard selftests/kmod/*.c)))
 $(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D) $(BUILD)/vm/dep
 	$(Q)$(CC) -Iselftests/harness -I. -D_FORTIFY_SOURCE=2 $(CPPFLAGS) $(CFLAGS_ALL) \
-		-MF $(BUILD)/vm/dep/$*.d $< $(LDFLAGS_ALL) -static -o $@
+		-MF $(BUILD)/vm/dep/$*.d $< $(LDFLAGS_ALL) -static $(vm_libs) -o $@
 
 # The library's own tests, unchanged, on the module's regions. The linker has a
 # word to say of libnuma and getaddrinfo(), which nobody calls.
