@@ -164,6 +164,7 @@ static int __init pinring_init(void)
 	rc = misc_register(&device);
 	if (rc)
 		goto sysfs;
+	pinring_debugfs_init();
 	return 0;
 sysfs:
 	pinring_sysfs_exit();
@@ -176,6 +177,7 @@ pools:
 
 static void __exit pinring_exit(void)
 {
+	pinring_debugfs_exit();
 	misc_deregister(&device);
 	pinring_sysfs_exit();
 	pinring_pollers_stop();

@@ -156,6 +156,7 @@ int pinring_region_map(struct pinring_region *region,
 		       struct vm_area_struct *vma);
 int pinring_region_answer(struct pinring_region *region, int flags,
 			  struct pinring_call *call, __s32 *fd);
+u32 pinring_region_mode(const struct pinring_region *region);
 int pinring_region_tell(struct pinring_region *region,
 			struct pinring_call *call);
 void pinring_region_put(struct pinring_region *region);
@@ -231,5 +232,11 @@ void pinring_poller_set(u32 *knob, u32 value);
 int pinring_poller_set_cpus(const struct cpumask *cpus);
 ssize_t pinring_poller_show_cpus(char *buf);
 struct pinring_poll_figures pinring_poll_figures(void);
+void pinring_pollers_print(struct seq_file *m);
+
+/* ----------------------------------------------------------------- debugfs */
+
+void pinring_debugfs_init(void);
+void pinring_debugfs_exit(void);
 
 #endif /* PINRING_KMOD_H */

@@ -15,6 +15,7 @@
 #include <linux/percpu.h>
 #include <linux/rculist.h>
 #include <linux/sched.h>
+#include <linux/seq_file.h>
 #include <linux/slab.h>
 #include <linux/srcu.h>
 #include <linux/sysfs.h>
@@ -75,6 +76,38 @@ void pinring_poller_count_ring(void)
 void pinring_poller_count_signal(void)
 {
 	this_cpu_inc(signals);
+}
+
+static const char *state_of(const struct poller *poller)
+{
+	if (READ_ONCE(poller->asleep))
+		return "asleep";
+	return task_is_running(poller->task) ? "spinning" : "dozing";
+}
+
+static unsigned int bells_of(const struct poller *poller)
+{
+	const struct pinring_bell *bell;
+	unsigned int n = 0;
+
+	mutex_lock(&lock);
+	list_for_each_entry(bell, &poller->bells, link)
+		n++;
+	mutex_unlock(&lock);
+	return n;
+}
+
+/* A line for each node, for people. */
+void pinring_pollers_print(struct seq_file *m)
+{
+	int node;
+
+	for (node = 0; node < nr_node_ids; node++)
+		if (pollers[node].task)
+			seq_printf(m, "%d %s %u %llu\n", node,
+				   state_of(&pollers[node]),
+				   bells_of(&pollers[node]),
+				   READ_ONCE(pollers[node].worst_gap));
 }
 
 /* ------------------------------------------------------------------ thread */

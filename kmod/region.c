@@ -292,13 +292,19 @@ out:
 	return rc;
 }
 
+/* Who may open it by name; 0 if it is not published. */
+u32 pinring_region_mode(const struct pinring_region *region)
+{
+	return hlist_unhashed(&region->named) ? 0 :
+						region->inode->i_mode & 0777;
+}
+
 /* Answers with what there is to know of it. */
 int pinring_region_tell(struct pinring_region *region,
 			struct pinring_call *call)
 {
 	struct pinring_ioc_region_info *info = call->cmd;
 	struct user_namespace *ns = current_user_ns();
-	const bool published = !hlist_unhashed(&region->named);
 
 	info->flags = region->flags;
 	info->id = region->id;
@@ -308,7 +314,7 @@ int pinring_region_tell(struct pinring_region *region,
 	info->node = region->node;
 	info->owner = from_kuid_munged(ns, region->owner);
 	memcpy(info->name, region->name, sizeof(info->name));
-	info->mode = published ? region->inode->i_mode & 0777 : 0;
+	info->mode = pinring_region_mode(region);
 	info->group = from_kgid_munged(ns, region->inode->i_gid);
 	info->doorbells = READ_ONCE(region->charge.bells);
 	return pinring_respond(call);
