@@ -309,7 +309,7 @@ $(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
 
 # The library's own tests, unchanged, on the module's regions. The linker has a
 # word to say of libnuma and getaddrinfo(), which nobody calls.
-on_module := region doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast
+on_module := region region_named doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast
 on_module_tests := $(on_module:%=$(BUILD)/vm/tests/lib_%)
 $(on_module_tests): $(BUILD)/vm/tests/lib_%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(say) CC $@

@@ -81,6 +81,8 @@ int pinring_module_open(char *why, size_t why_size);
 int pinring_module_create(struct pinring_device *device,
 			  const struct pinring_region_config *config, int node,
 			  struct pinring_region *region);
+int pinring_module_find(struct pinring_device *device, uint32_t owner,
+			const char *name);
 bool pinring_module_made(int fd);
 int pinring_module_bell(const struct pinring_region *region, uint64_t offset,
 			int eventfd, bool of_device);

@@ -47,12 +47,27 @@ static void name_take(char *to, const char *from)
 	}
 }
 
+/* What others are to find it by is taken as it is, or not at all. */
+static int name_exact(struct pinring_device *device, char *to, const char *from)
+{
+	if (from)
+		name_take(to, from);
+	if (to[0] && !strcmp(to, from))
+		return 0;
+	return pinring_fail(device, -EINVAL,
+			    "name: to be found by, it is one word of up to %d bytes without a slash",
+			    PINRING_IOC_NAME_MAX - 1);
+}
+
 static int create_failed(struct pinring_device *device,
 			 const struct pinring_ioc_region_create *c, int error)
 {
 	unsigned long long size = c->size;
 
 	switch (error) {
+	case EEXIST:
+		return pinring_fail(device, -EEXIST,
+				    "this user has a region %s already", c->name);
 	case EDQUOT:
 		return pinring_fail(device, -EDQUOT,
 				    "%llu bytes are more than /sys/class/misc/pinring/max_* leave to this user",
@@ -91,7 +106,15 @@ int pinring_module_create(struct pinring_device *device,
 	}
 	if (config->flags & PINRING_REGION_STRICT_NODE && node >= 0)
 		c.flags |= PINRING_IOC_STRICT_NODE;
-	name_take(c.name, config->name ? config->name : "");
+	c.mode = config->mode;
+	if (c.mode) {
+		int rc = name_exact(device, c.name, config->name);
+
+		if (rc)
+			return rc;
+	} else if (config->name) {
+		name_take(c.name, config->name);
+	}
 	if (ioctl(device->fd, PINRING_IOC_REGION_CREATE, &c))
 		return create_failed(device, &c, errno);
 	map = pinring_backing_map(c.fd, c.size, align);
@@ -124,6 +147,32 @@ int pinring_module_create(struct pinring_device *device,
 	region->page_size = c.huge_bytes ? PINRING_HUGE_PAGE : 4096;
 	region->backend = PINRING_BACKEND_MODULE;
 	return 0;
+}
+
+/* An fd of what a user has published, or -errno with a sentence. */
+int pinring_module_find(struct pinring_device *device, uint32_t owner,
+			const char *name)
+{
+	struct pinring_ioc_region_open o = ARGUMENT(pinring_ioc_region_open);
+	const char *why;
+	int rc;
+
+	if (device->backend != PINRING_BACKEND_MODULE)
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "no regions are found by name: %s",
+				    device->reason);
+	rc = name_exact(device, o.name, name);
+	if (rc)
+		return rc;
+	o.owner = owner;
+	if (ioctl(device->fd, PINRING_IOC_REGION_OPEN, &o) == 0)
+		return o.fd;
+	rc = -errno;
+	why = rc == -ENOENT ? "there is none" :
+	      rc == -EACCES ? "its mode does not let this user read and write it" :
+	      rc == -EAGAIN ? "it is being made right now" : strerror(-rc);
+	return pinring_fail(device, rc, "region %s of user %d: %s", name,
+			    (int)owner, why);
 }
 
 /* Is it a region of the module, whose size nobody can change? */

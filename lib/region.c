@@ -77,7 +77,8 @@ static void header_init(struct pinring_region *region, int32_t node)
 	h->objects_max = PINRING_OBJECTS_MAX;
 	h->creator_pid = (uint32_t)getpid();
 	pinring_directory_init(region->base);
-	h->seal = header_seal(h);
+	/* release: who finds the region by name may be looking already */
+	__atomic_store_n(&h->seal, header_seal(h), __ATOMIC_RELEASE);
 }
 
 int pinring_region_create(struct pinring_device *device,
@@ -104,6 +105,14 @@ int pinring_region_create(struct pinring_device *device,
 	if (c.name && strnlen(c.name, MEMFD_NAME_MAX + 1) > MEMFD_NAME_MAX)
 		return pinring_fail(device, -EINVAL,
 				    "name: more than %d bytes", MEMFD_NAME_MAX);
+	if (c.mode & ~0666u || c.reserved)
+		return pinring_fail(device, -EINVAL, "%s: %#o is not allowed",
+				    c.reserved ? "reserved" : "mode",
+				    c.reserved ? c.reserved : c.mode);
+	if (c.mode && device->backend != PINRING_BACKEND_MODULE)
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "mode: no regions are found by name: %s",
+				    device->reason);
 	if (c.size < PINRING_REGION_HEADER_BYTES)
 		c.size = PINRING_REGION_HEADER_BYTES;
 	region = region_new(device);
@@ -190,8 +199,16 @@ static int attach_fd(struct pinring_device *device, int fd,
 					  PINRING_HUGE_PAGE);
 	if (map == MAP_FAILED)
 		return pinring_fail(device, -errno, "fd %d: cannot map: %m", fd);
-	memcpy(&copy, map, sizeof(copy));
-	rc = header_check(device, &copy, (uint64_t)st.st_size);
+	/* acquire: what its maker wrote before the seal */
+	if (region->backend == PINRING_BACKEND_MODULE &&
+	    !__atomic_load_n(&((struct pinring_region_header *)map)->seal,
+			     __ATOMIC_ACQUIRE)) {
+		rc = pinring_fail(device, -EAGAIN,
+				  "fd %d: its maker has not finished it", fd);
+	} else {
+		memcpy(&copy, map, sizeof(copy));
+		rc = header_check(device, &copy, (uint64_t)st.st_size);
+	}
 	if (!rc)
 		rc = pinring_directory_check(device, map, (uint64_t)st.st_size);
 	if (rc) {
@@ -231,6 +248,22 @@ int pinring_region_attach(struct pinring_device *device, int fd,
 	}
 	*out = region;
 	return 0;
+}
+
+int pinring_region_attach_name(struct pinring_device *device, uint32_t owner,
+			       const char *name, struct pinring_region **out)
+{
+	int saved = errno;
+	int fd, rc;
+
+	*out = NULL;
+	rc = fd = pinring_module_find(device, owner, name);
+	if (fd >= 0) {
+		rc = pinring_region_attach(device, fd, out);
+		close(fd);
+	}
+	errno = saved;
+	return rc;
 }
 
 int pinring_region_fd(const struct pinring_region *region)

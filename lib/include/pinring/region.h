@@ -5,7 +5,8 @@
  * A region is made of the largest pages that can be had, on the NUMA node that
  * was asked for, starts with a directory of named objects (pinring_layout.h),
  * and cannot be shrunk under its users (the embedded backend seals its memfd).
- * Other processes get it by file descriptor and attach.
+ * Other processes get it by file descriptor, or from the kernel module by name,
+ * and attach.
  *
  * Any thread may call any function here on the same region.
  */
@@ -36,6 +37,8 @@ struct pinring_region_config {
 	const char *pci; /* "0000:17:00.0", with PINRING_NODE_PCI */
 	int32_t node; /* a node, or PINRING_NODE_* */
 	uint32_t flags; /* PINRING_REGION_* */
+	uint32_t mode; /* who may attach it by name: 0600, 0660, 0666; 0: nobody */
+	uint32_t reserved; /* 0 */
 };
 
 /* The config to start from: `bytes`, on any node. (A bare zero is node 0.) */
@@ -61,10 +64,14 @@ struct pinring_region_info {
 };
 
 /*
- * -EINVAL: size 0 or absurd, unknown flag, no such node or PCI device;
+ * -EINVAL: size 0 or absurd, unknown flag, no such node or PCI device; a mode
+ * beyond 0666, or a name for it that is not one word of up to 63 bytes;
+ * -EEXIST: there is a region that others attach by that name, of this user;
  * -ENOMEM: not enough memory, or not on a node asked for strictly;
+ * -EDQUOT, -ENOBUFS: more than this user may have of the kernel module;
  * -EMFILE, -ENFILE: out of file descriptors;
- * -EOPNOTSUPP: a node was asked for, and this build has no libnuma.
+ * -EOPNOTSUPP: a node was asked for, and this build has no libnuma; or a mode, and
+ * the backend is the embedded one.
  */
 PINRING_API int pinring_region_create(struct pinring_device *device,
 				      const struct pinring_region_config *config,
@@ -77,6 +84,19 @@ PINRING_API int pinring_region_create(struct pinring_device *device,
  */
 PINRING_API int pinring_region_attach(struct pinring_device *device, int fd,
 				      struct pinring_region **region);
+
+/*
+ * Maps the region that a user made with a mode and this name, as long as anybody has
+ * it. Permission is as for a file, to read and to write.
+ * -ENOENT: there is none; -EACCES; -EAGAIN: it is being made right now;
+ * -EINVAL: as of pinring_region_attach(), or no name that a region can have;
+ * -EOPNOTSUPP: the embedded backend, which has no names.
+ */
+#define PINRING_OWNER_SELF 0xffffffffu
+
+PINRING_API int pinring_region_attach_name(struct pinring_device *device,
+					   uint32_t owner, const char *name,
+					   struct pinring_region **region);
 
 /*
  * Drops the caller's reference; NULL is allowed. The mapping goes when the
