@@ -186,6 +186,51 @@ TEST_F(names_race, is_opened_while_its_last_holder_leaves)
 	EXPECT_EQ(-ENOENT, may_open(self->device, 0, "frames", 0));
 }
 
+#define LARGE (128 * HUGE)
+
+static void *make_large(void *arg)
+{
+	struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
+	struct race *race = arg;
+
+	c.size = LARGE;
+	c.mode = 0600;
+	c.node = PINRING_IOC_NODE_LOCAL;
+	strcpy(c.name, "large");
+	if (call(race->device, PINRING_IOC_REGION_CREATE, &c))
+		__atomic_add_fetch(&race->strange, 1, __ATOMIC_RELAXED);
+	else
+		race->made = c.fd;
+	return NULL;
+}
+
+/* While its memory is being found and zeroed it is there for nobody. */
+TEST_F(names_race, is_found_when_it_is_whole)
+{
+	struct pinring_ioc_region_info i;
+	int fd = -ENOENT, waits = 0;
+
+	for (int round = 0; round < 3; round++) {
+		struct race race = { .device = self->device };
+
+		ASSERT_EQ(0, pthread_create(&race.thread, NULL, make_large, &race));
+		do {
+			fd = open_name(self->device, 0, "large", 0);
+			waits += fd == -EAGAIN;
+		} while ((fd == -ENOENT || fd == -EAGAIN) &&
+			 !__atomic_load_n(&race.strange, __ATOMIC_RELAXED));
+		ASSERT_GE(fd, 0);
+		i = ARG(pinring_ioc_region_info);
+		EXPECT_EQ(0, call(fd, PINRING_IOC_REGION_INFO, &i));
+		EXPECT_EQ(LARGE, i.huge_bytes);
+		pthread_join(race.thread, NULL);
+		EXPECT_EQ(0, race.strange);
+		close((int)race.made);
+		close(fd);
+	}
+	TH_LOG("told %d times to wait", waits);
+}
+
 #define LASTING 100
 
 static void *churn(void *arg)
