@@ -11,6 +11,8 @@
 #include "findings.h"
 #include "json.h"
 #include "machine.h"
+#include "quantity.h"
+#include "regions.h"
 #include "tool.h"
 
 static const char help_text[] =
@@ -19,7 +21,8 @@ static const char help_text[] =
 	"  pinring info [--json]\n"
 	"\n"
 	"Backends, executors, huge pages, NUMA nodes, limits, and what the tool was\n"
-	"built with. Below each missing thing is the command that would give it.\n"
+	"built with. Below each missing thing is the command that would give it. Then\n"
+	"the kernel module's regions that this user may see.\n"
 	"\n"
 	"  --json   one JSON object\n"
 	"  --help   this text\n"
@@ -50,6 +53,30 @@ static void print_nodes(const struct machine *m)
 		puts("(this kernel has no NUMA support: all is one node)");
 }
 
+static void print_regions(void)
+{
+	struct pinring_ioc_region_info r;
+	int device = regions_open();
+	uint64_t id;
+
+	for (id = 0; regions_next(device, id, &r); id = r.id) {
+		char size[16], mode[16] = "-";
+
+		if (!id)
+			printf("\n%s%-8s %10s %-5s %10s %5s %5s %6s  %s%s\n",
+			       tool_bold(), "region", "owner", "mode", "size",
+			       "huge", "node", "bells", "name", tool_plain());
+		quantity_bytes(size, sizeof(size), r.size);
+		if (r.mode)
+			snprintf(mode, sizeof(mode), "%04o", r.mode);
+		printf("%-8" PRIu64 " %10u %-5s %10s %4d%% %5d %6u  %s\n",
+		       (uint64_t)r.id, r.owner, mode, size,
+		       (int)(r.huge_bytes * 100 / r.size), r.node, r.doorbells,
+		       r.name);
+	}
+	regions_close(device);
+}
+
 static void print_text(const struct findings *all, const struct machine *m)
 {
 	int i;
@@ -67,6 +94,7 @@ static void print_text(const struct findings *all, const struct machine *m)
 			       f->need);
 	}
 	print_nodes(m);
+	print_regions();
 }
 
 static void json_node(struct json *json, const struct machine_node *n)
@@ -88,6 +116,31 @@ static void json_node(struct json *json, const struct machine_node *n)
 	}
 	json_end(json);
 	json_end(json);
+}
+
+static void json_regions(struct json *json)
+{
+	struct pinring_ioc_region_info r;
+	int device = regions_open();
+	uint64_t id;
+
+	json_array(json, "regions");
+	for (id = 0; regions_next(device, id, &r); id = r.id) {
+		json_object(json, NULL);
+		json_count(json, "id", r.id);
+		json_text(json, "name", r.name);
+		json_count(json, "owner", r.owner);
+		json_count(json, "group", r.group);
+		json_count(json, "mode", r.mode);
+		json_count(json, "bytes", r.size);
+		json_count(json, "huge_bytes", r.huge_bytes);
+		json_integer(json, "node", r.node);
+		json_count(json, "node_bytes", r.node_bytes);
+		json_count(json, "doorbells", r.doorbells);
+		json_end(json);
+	}
+	json_end(json);
+	regions_close(device);
 }
 
 static void json_info(const struct findings *all, const struct machine *m)
@@ -122,6 +175,7 @@ static void json_info(const struct findings *all, const struct machine *m)
 	json_bool(&json, "memlock_unlimited", m->memlock_unlimited);
 	if (!m->memlock_unlimited)
 		json_count(&json, "memlock_bytes", m->memlock_bytes);
+	json_regions(&json);
 	json_end(&json);
 }
 

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * regions.c - the regions of the kernel module, as it lists them.
+ */
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "regions.h"
+
+int regions_open(void)
+{
+	return open("/dev/pinring", O_RDWR | O_CLOEXEC);
+}
+
+void regions_close(int device)
+{
+	if (device >= 0)
+		close(device);
+}
+
+/* Any user can make one, with bytes that a terminal might obey. */
+static void make_printable(char name[PINRING_IOC_NAME_MAX])
+{
+	name[PINRING_IOC_NAME_MAX - 1] = '\0';
+	for (; *name; name++)
+		if (*name <= ' ' || *name > '~')
+			*name = '?';
+}
+
+bool regions_next(int device, uint64_t id, struct pinring_ioc_region_info *info)
+{
+	*info = (struct pinring_ioc_region_info){
+		.struct_size = sizeof(*info),
+		.id = id,
+	};
+	if (ioctl(device, PINRING_IOC_REGION_NEXT, info))
+		return false;
+	make_printable(info->name);
+	return true;
+}
