@@ -40,5 +40,6 @@ void bench_broadcast(const struct bench_options *o);
 void bench_reference(const struct bench_options *o);
 void bench_processes(const struct bench_options *o);
 void bench_doorbell(const struct bench_options *o);
+void bench_module(const struct bench_options *o);
 
 #endif /* PINRING_BENCH_H */

@@ -30,6 +30,7 @@ static const struct {
 	{ "reference", bench_reference, "1 MiB by reference beside 8 bytes" },
 	{ "process", bench_processes, "between processes, beside threads and pipes" },
 	{ "doorbell", bench_doorbell, "ringing, and waking up" },
+	{ "module", bench_module, "the kernel module beside what it replaces" },
 };
 
 #define BENCHES (sizeof(benches) / sizeof(benches[0]))
