@@ -166,6 +166,15 @@ expect_exit 1 "a program that hangs is stopped" env TIMEOUT=1 "$run" "$tmp/hangs
 last_line "... and fails" "1 passed, 1 failed, 0 skipped"
 says "... and says why" "no end after 1 s"
 
+program patient.sh <<END
+# timeout=60
+sleep 2
+echo 1..1
+echo ok 1
+END
+expect_exit 0 "a script may ask for more time" env TIMEOUT=1 "$run" "$tmp/patient.sh"
+last_line "... and gets it" "1 passed, 0 failed, 0 skipped"
+
 # gone PID: it has ended, or does within a second
 # shellcheck disable=SC2317
 gone()
