@@ -3,7 +3,10 @@
 # pinring - the only entrance: `make help`.
 
 VERSION := 0.1.0
+# Of the ABI: raised when programs built before no longer run.
+SOVERSION := 1
 PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
 DESTDIR ?=
 V ?= 0
 SANITIZE ?=
@@ -107,7 +110,7 @@ lib_src := $(sort $(wildcard lib/*.c)) $(filter-out gpu/loop_host.c,$(sort $(wil
 lib_obj := $(lib_src:%.c=$(BUILD)/%.o) $(isas:%=$(BUILD)/gpu/loop_host_%.o)
 public_headers := $(sort $(wildcard lib/include/pinring/*.h)) uapi/pinring_layout.h
 staged := $(BUILD)/include/pinring/pinring_layout.h
-SO := $(BUILD)/libpinring.so.0
+SO := $(BUILD)/libpinring.so.$(SOVERSION)
 LIB_A := $(BUILD)/libpinring.a
 tool_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/*.c)))
 TOOL := $(BUILD)/tools/pinring
@@ -154,7 +157,7 @@ $(isas:%=$(BUILD)/gpu/loop_host_%.o): $(BUILD)/gpu/loop_host_%.o: gpu/loop_host.
 
 $(SO): $(lib_obj) lib/libpinring.map
 	$(say) LD $@
-	$(Q)$(CC) -shared -Wl,-soname,libpinring.so.0 -Wl,--version-script=lib/libpinring.map \
+	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libpinring.map \
 		$(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro,-z,now,-z,noseparate-code \
 		-Wl,-Bsymbolic-functions $(LDFLAGS_ALL) $(lib_obj) $(LIB_LIBS) -o $@
 
@@ -360,16 +363,16 @@ bench-vm: deps-vm
 
 # ------------------------------------------------------------------- install
 install: lib tools
-	$(Q)install -d $(DESTDIR)$(PREFIX)/lib/pkgconfig $(DESTDIR)$(PREFIX)/include/pinring \
+	$(Q)install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/pinring \
 		$(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(PREFIX)/share/man/man1
-	$(Q)install -m 755 $(SO) $(DESTDIR)$(PREFIX)/lib/libpinring.so.$(VERSION)
-	$(Q)ln -sf libpinring.so.$(VERSION) $(DESTDIR)$(PREFIX)/lib/libpinring.so.0
-	$(Q)ln -sf libpinring.so.0 $(DESTDIR)$(PREFIX)/lib/libpinring.so
-	$(Q)install -m 644 $(LIB_A) $(DESTDIR)$(PREFIX)/lib
+	$(Q)install -m 755 $(SO) $(DESTDIR)$(LIBDIR)
+	$(Q)ln -sf $(notdir $(SO)) $(DESTDIR)$(LIBDIR)/libpinring.so
+	$(Q)install -m 644 $(LIB_A) $(DESTDIR)$(LIBDIR)
 	$(Q)install -m 644 $(public_headers) $(DESTDIR)$(PREFIX)/include/pinring
-	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@VERSION@|$(VERSION)|' \
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(patsubst $(PREFIX)/%,$${prefix}/%,$(LIBDIR))|' \
+		-e 's|@VERSION@|$(VERSION)|' \
 		-e 's|@LIBS_PRIVATE@|-pthread $(LIB_LIBS)|' lib/libpinring.pc.in \
-		>$(DESTDIR)$(PREFIX)/lib/pkgconfig/pinring.pc
+		>$(DESTDIR)$(LIBDIR)/pkgconfig/pinring.pc
 	$(Q)install -m 755 $(TOOL) $(DESTDIR)$(PREFIX)/bin
 	$(Q)install -m 644 $(wildcard docs/man/*.1) $(DESTDIR)$(PREFIX)/share/man/man1
 	$(say) INSTALL $(DESTDIR)$(PREFIX)

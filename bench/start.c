@@ -86,7 +86,7 @@ void bench_start(const struct bench_options *o)
 
 /* -------------------------------------------------------------------- size */
 
-/* Beside this program: build/bench/pinring-bench, build/libpinring.so.0. */
+/* Beside this program: build/bench/pinring-bench, build/libpinring.so. */
 static bool library_path(char *path, size_t size)
 {
 	ssize_t n = readlink("/proc/self/exe", path, size - 32);
@@ -102,7 +102,7 @@ static bool library_path(char *path, size_t size)
 			return false;
 		*slash = '\0';
 	}
-	strcat(path, "/libpinring.so.0");
+	strcat(path, "/libpinring.so");
 	return access(path, R_OK) == 0;
 }
 
@@ -142,7 +142,7 @@ void bench_size(const struct bench_options *o)
 	(void)o;
 	if (!library_path(library, sizeof(library))) {
 		report_absent(row.name, row.target,
-			      "libpinring.so.0 is not where `make` puts it, in the folder above this program's");
+			      "libpinring.so is not where `make` puts it, in the folder above this program's");
 		return;
 	}
 	bytes = stripped_bytes(library);

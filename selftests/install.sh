@@ -18,7 +18,7 @@ make_install()
 if ! check "make install DESTDIR PREFIX" make_install; then
 	finish
 fi
-for file in bin/pinring lib/libpinring.so lib/libpinring.so.0 lib/libpinring.a \
+for file in bin/pinring lib/libpinring.so lib/libpinring.so.1 lib/libpinring.a \
 	lib/pkgconfig/pinring.pc include/pinring/pinring.h \
 	include/pinring/pinring_layout.h share/man/man1/pinring.1; do
 	check "installs $file" test -e "$root/usr/$file"
@@ -61,7 +61,7 @@ check "and runs by itself" "$tmp/static"
 check "a C++17 program builds, pedantically" build_cxx
 check "and runs, too" env LD_LIBRARY_PATH="$lib" "$tmp/cxx"
 
-so=$lib/libpinring.so.0
+so=$lib/libpinring.so.1
 nm -D --defined-only "$so" | awk '$2 != "A" { print $3 }' | sort >"$tmp/exported"
 if grep -v '^pinring_[a-z0-9_]*@@PINRING_0\.1$' "$tmp/exported" >"$tmp/stray"; then
 	fail "exports only pinring_*, versioned" "$(cat "$tmp/stray")"
@@ -77,8 +77,8 @@ else
 	fail "exports what the headers declare, and nothing else" "$(cat "$tmp/diff")"
 fi
 case $(readelf -d "$so") in
-*"soname: [libpinring.so.0]"*) pass "its soname is libpinring.so.0" ;;
-*) fail "its soname is libpinring.so.0" ;;
+*"soname: [libpinring.so.1]"*) pass "its soname is libpinring.so.1" ;;
+*) fail "its soname is libpinring.so.1" ;;
 esac
 strip -o "$tmp/stripped" "$so"
 size=$(wc -c <"$tmp/stripped")
