@@ -44,7 +44,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-%,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-%,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -124,7 +124,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
-.PHONY: modules modules_install vm-tests check-vm bench-vm
+.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -287,9 +287,10 @@ bench: deps-bench
 	$(Q)build/bench/pinring-bench $(if $(JSON),--json $(JSON))
 
 # ------------------------------------------------------------ kernel module
-# Of the running kernel, unless KDIR names another one's headers. A copy is built:
+# Of the running kernel, unless RELEASE names another one, or KDIR its headers. A copy is built:
 # older kernels' make leaves its files beside the sources.
-KDIR ?= /lib/modules/$(shell uname -r)/build
+RELEASE ?= $(shell uname -r)
+KDIR ?= /lib/modules/$(RELEASE)/build
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/modules
 modules:
 	$(Q)mkdir -p $(BUILD)/modules
@@ -298,6 +299,18 @@ modules:
 
 modules_install: modules
 	$(Q)$(kbuild) modules_install
+
+dkms-source:
+	$(Q)DESTDIR=$(DESTDIR) tools/packaging/dkms source
+
+dkms-install:
+	$(Q)tools/packaging/dkms install $(RELEASE)
+
+dkms-remove:
+	$(Q)tools/packaging/dkms remove
+
+deb: deps-deb
+	$(Q)tools/packaging/deb build/deb
 
 # Its tests run in a virtual machine that has no libraries. What libibverbs is
 # linked with depends on its release; the linker has a word to say of functions in
@@ -387,7 +400,9 @@ help:
 	@echo 'make check-kills  SIGKILL at random points, KILLS=10000 of each kind of ring'
 	@echo 'make check-mutants plant one bug after another: every test must be able to fail'
 	@echo 'make check-vm     the kernel module in virtual machines; KERNELS="$(KERNELS)"'
-	@echo 'make modules      the kernel module; KDIR=/lib/modules/RELEASE/build'
+	@echo 'make modules      the kernel module; RELEASE=6.12.x or KDIR=/lib/modules/RELEASE/build'
+	@echo 'make dkms-install the same, built anew by DKMS for each kernel; make dkms-remove'
+	@echo 'make deb          Debian packages, in build/deb'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make bench-vm     those of the kernel module, in a virtual machine; JSON=FILE'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
