@@ -57,8 +57,8 @@ int pinring_answer_file(const struct pinring_call *call, struct file *file,
 /* ------------------------------------------------------------------ memory */
 
 #define PINRING_HUGE_ORDER (PMD_SHIFT - PAGE_SHIFT)
-#define PINRING_HUGE_PAGES (1ul << PINRING_HUGE_ORDER)
-#define PINRING_HUGE_BYTES (1ul << PMD_SHIFT)
+#define PINRING_HUGE_PAGES (PMD_SIZE / PAGE_SIZE)
+#define PINRING_HUGE_BYTES PMD_SIZE
 
 /* What lies behind one huge page's worth of a region; either, or nothing yet. */
 struct pinring_chunk {

@@ -19,12 +19,12 @@
 #include "pinring.h"
 
 struct pool {
-	spinlock_t lock;
+	spinlock_t lock; /* of what follows, but the mutex */
 	struct list_head pages; /* by page->lru */
 	unsigned long free; /* in the list */
 	unsigned long lent; /* to regions */
 	unsigned long target;
-	struct mutex resizing;
+	struct mutex resizing; /* held from a new target until it is reached */
 };
 
 static struct pool *pools; /* nr_node_ids */

@@ -24,7 +24,7 @@
 #include "pinring.h"
 #include "trace.h"
 
-#define REGION_SIZE_MAX (1ull << 48)
+#define REGION_SIZE_MAX BIT_ULL(48)
 #define REGION_FLAGS \
 	(PINRING_IOC_STRICT_NODE | PINRING_IOC_ALLOW_SMALL | PINRING_IOC_SMALL_PAGES)
 #define REGION_MODES 0666

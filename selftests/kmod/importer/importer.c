@@ -22,7 +22,7 @@
 #include "../kmod/compat.h"
 #include "importer.h"
 
-#define BUS_OFFSET (1ull << 45)
+#define BUS_OFFSET BIT_ULL(45)
 
 struct importer {
 	struct platform_device *device;
