@@ -44,7 +44,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -124,7 +124,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
-.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb
+.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb lint
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -257,7 +257,7 @@ demo: deps-demo
 
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
 # What takes minutes, and much from Debian's archive, has a target of its own.
-sh_tests := $(filter-out lib.sh tool_lib.sh deb.sh,$(notdir $(wildcard selftests/*.sh)))
+sh_tests := $(filter-out lib.sh tool_lib.sh deb.sh lint.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
 concurrent := $(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_%,$(c_tests))
 
@@ -316,6 +316,10 @@ deb: deps-deb
 # Installs the packages in a Debian of their own, and purges them.
 check-deb: deps-check-deb
 	$(Q)TIMEOUT=$${TIMEOUT:-1800} selftests/run -o build/check-deb selftests/deb.sh
+
+# What the kernel's own tools say of the module.
+lint: deps-lint
+	$(Q)TIMEOUT=$${TIMEOUT:-1800} selftests/run -o build/lint selftests/lint.sh
 
 # Its tests run in a virtual machine that has no libraries. What libibverbs is
 # linked with depends on its release; the linker has a word to say of functions in
@@ -406,6 +410,7 @@ help:
 	@echo 'make check-mutants plant one bug after another: every test must be able to fail'
 	@echo 'make check-vm     the kernel module in virtual machines; KERNELS="$(KERNELS)"'
 	@echo 'make check-deb    install and purge Debian packages, in a Debian of their own'
+	@echo 'make lint         sparse, checkpatch, coccinelle on the kernel module'
 	@echo 'make modules      the kernel module; RELEASE=6.12.x or KDIR=/lib/modules/RELEASE/build'
 	@echo 'make dkms-install the same, built anew by DKMS for each kernel; make dkms-remove'
 	@echo 'make deb          Debian packages, in build/deb'
