@@ -256,8 +256,7 @@ demo: deps-demo
 	@echo 'the sound in flight    build/demo/frames/frame-000004.png'
 
 c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
-# What takes minutes, and much from Debian's archive, has a target of its own.
-sh_tests := $(filter-out lib.sh tool_lib.sh deb.sh lint.sh,$(notdir $(wildcard selftests/*.sh)))
+sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
 concurrent := $(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_%,$(c_tests))
 

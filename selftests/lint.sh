@@ -4,6 +4,7 @@
 # What the kernel's own tools say of the module: sparse, checkpatch, and the
 # semantic patches of scripts/coccinelle, all of Linux 6.12. make lint runs this.
 # Each tool is first shown something to find.
+# timeout=1800
 
 # shellcheck source=selftests/lib.sh
 . "$(dirname "$0")/lib.sh"
