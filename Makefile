@@ -337,6 +337,8 @@ $(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
 # ON_MODULE picks; all of them take half an hour in there.
 ON_MODULE ?= region region_named doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast
 on_module := $(if $(filter all,$(ON_MODULE)),$(filter-out harness_test linear% steps kernel_math,$(c_tests)),$(ON_MODULE))
+# An emulated machine with a debug kernel takes a hundred times as long.
+$(BUILD)/vm/tests/lib_doorbell: private CPPFLAGS += -DTURNS=50000u -DASLEEP_TURNS=5000u
 on_module_tests := $(on_module:%=$(BUILD)/vm/tests/lib_%)
 $(on_module_tests): $(BUILD)/vm/tests/lib_%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(say) CC $@
