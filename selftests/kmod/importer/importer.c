@@ -267,6 +267,11 @@ static long importer_ioctl(struct file *file, unsigned int cmd,
 				    sizeof(importer->syncs)) ?
 			       -EFAULT :
 			       0;
+	case IMPORTER_BUS:
+		/* Not every configuration lets a device have one of its own. */
+		return get_dma_ops(&importer->device->dev) == &bus_ops ?
+			       0 :
+			       -ENODEV;
 	}
 	return -ENOTTY;
 }

@@ -50,5 +50,6 @@ struct importer_syncs {
 #define IMPORTER_MAP _IO('I', 0x40)
 #define IMPORTER_COPY _IO('I', 0x41)
 #define IMPORTER_SYNCS _IO('I', 0x42)
+#define IMPORTER_BUS _IO('I', 0x43) /* 0, or -ENODEV: its device has plain memory's */
 
 #endif /* PINRING_IMPORTER_H */
