@@ -44,7 +44,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint check-debug-kernel,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -124,7 +124,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
-.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb lint
+.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -383,6 +383,11 @@ bench-vm: deps-vm
 	$(Q)$(anew) MAKELEVEL=0 BUILD=build/vm/plain LDFLAGS=-static BENCH_CFLAGS='-O2 -DNDEBUG' \
 		HAVE_CXX= HAVE_DPDK= HAVE_TBB= HAVE_CK= $(vm_bench)
 	$(Q)bench/vm $(if $(JSON),-j $(JSON)) $(vm_bench) $(firstword $(filter 6.12,$(KERNELS)) $(KERNELS))
+# The same with all that finds bugs; then, whether it finds those planted.
+check-debug-kernel: deps-vm
+	$(Q)$(anew) MAKELEVEL=0 vm-tests
+	$(Q)selftests/vm/check -o build/vm debug
+	$(Q)selftests/vm/faults -o build/vm
 
 # ------------------------------------------------------------------- install
 install: lib tools
@@ -415,6 +420,8 @@ help:
 	@echo 'make modules      the kernel module; RELEASE=6.12.x or KDIR=/lib/modules/RELEASE/build'
 	@echo 'make dkms-install the same, built anew by DKMS for each kernel; make dkms-remove'
 	@echo 'make deb          Debian packages, in build/deb'
+	@echo 'make check-debug-kernel  the same on one with KASAN, lockdep and kmemleak, built once'
+	@echo 'make modules      the kernel module; KDIR=/lib/modules/RELEASE/build'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make bench-vm     those of the kernel module, in a virtual machine; JSON=FILE'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'

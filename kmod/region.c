@@ -21,6 +21,7 @@
 #include <linux/user_namespace.h>
 
 #include "compat.h"
+#include "fault.h"
 #include "pinring.h"
 #include "trace.h"
 
@@ -286,6 +287,7 @@ int pinring_region_create(struct pinring_call *call)
 	create->huge_bytes = region->memory.huge_bytes;
 	create->node_bytes = region->memory.node_bytes;
 	rc = pinring_region_answer(region, O_RDWR, call, &create->fd);
+	pinring_fault(region);
 out:
 	/* What is left is the file's reference, or none. */
 	pinring_region_put(region);
