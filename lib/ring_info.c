@@ -178,6 +178,13 @@ static int see_lanes(const struct seen *s, struct pinring_ring_info *i)
 	return 0;
 }
 
+/* As many as a ring can have: a maker that means ill must not decide it. */
+static bool holds_parties(const struct seen *s, uint64_t offset, uint64_t n)
+{
+	return n <= PINRING_PARTIES_MAX &&
+	       holds(s, offset, n, sizeof(struct pinring_party));
+}
+
 static int see_mpmc(const struct seen *s, struct pinring_ring_info *i)
 {
 	const struct pinring_mpmc_header *h = (void *)s->at;
@@ -186,7 +193,7 @@ static int see_mpmc(const struct seen *s, struct pinring_ring_info *i)
 
 	if (rc)
 		return rc;
-	if (!holds(s, c.parties_offset, c.parties, sizeof(struct pinring_party)))
+	if (!holds_parties(s, c.parties_offset, c.parties))
 		return damaged(s);
 	i->capacity = c.capacity;
 	i->slot_bytes = c.slot_bytes;
@@ -227,7 +234,7 @@ static int see_broadcast(const struct seen *s, struct pinring_ring_info *i)
 
 	if (rc)
 		return rc;
-	if (!holds(s, c.parties_offset, c.parties, sizeof(struct pinring_party)))
+	if (!holds_parties(s, c.parties_offset, c.parties))
 		return damaged(s);
 	i->capacity = c.capacity;
 	i->slot_bytes = c.slot_bytes;

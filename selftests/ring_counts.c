@@ -42,6 +42,7 @@ FIXTURE_SETUP(counts)
 	struct pinring_region_config config = PINRING_INIT(struct pinring_region_config);
 
 	config.size = 1 << 20;
+	self->info = PINRING_INIT(struct pinring_ring_info);
 	self->kind = &kinds[variant->kind];
 	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
 	ASSERT_EQ(0, pinring_region_create(self->device, &config, &self->region));
@@ -181,6 +182,47 @@ TEST_F(counts, a_damaged_header_is_refused)
 	EXPECT_EQ(-ENOENT, pinring_ring_info(self->region, "none", &self->info));
 	ASSERT_EQ(0, pinring_duplex_create(self->region, "duplex"));
 	EXPECT_EQ(-EINVAL, pinring_ring_info(self->region, "duplex", &self->info));
+}
+
+/* As its maker would write it, with a seal that fits. */
+static void seal(__u64 *word)
+{
+	const unsigned char *byte = (const void *)word;
+
+	word[15] = 0xcbf29ce484222325ull;
+	for (size_t i = 0; i < 15 * sizeof(*word); i++)
+		word[15] = (word[15] ^ byte[i]) * 0x100000001b3ull;
+}
+
+/* A walk over them would be as long as its maker wants it to be. */
+TEST_F(counts, more_parties_than_a_ring_can_have_are_refused)
+{
+	struct pinring_mpmc_header mpmc = {
+		.magic = PINRING_MPMC_MAGIC, .capacity = 2, .parties_offset = 1024,
+	};
+	struct pinring_broadcast_header broadcast = {
+		.magic = PINRING_BROADCAST_MAGIC, .capacity = 2, .parties_offset = 1024,
+	};
+	struct pinring_object_info a, b;
+
+	ASSERT_EQ(0, pinring_object_create(self->region, "a", PINRING_OBJECT_MPMC, 64 << 10,
+					   0, &a));
+	ASSERT_EQ(0, pinring_object_create(self->region, "b", PINRING_OBJECT_BROADCAST,
+					   64 << 10, 0, &b));
+	for (unsigned int n = PINRING_PARTIES_MAX; n < PINRING_PARTIES_MAX + 2; n++) {
+		int rc = n > PINRING_PARTIES_MAX ? -EINVAL : 0;
+
+		mpmc.parties = n;
+		broadcast.parties = n;
+		seal((void *)&mpmc);
+		seal((void *)&broadcast);
+		memcpy(pinring_region_at(self->region, a.offset, sizeof(mpmc)), &mpmc,
+		       sizeof(mpmc));
+		memcpy(pinring_region_at(self->region, b.offset, sizeof(broadcast)), &broadcast,
+		       sizeof(broadcast));
+		EXPECT_EQ(rc, pinring_ring_info(self->region, "a", &self->info));
+		EXPECT_EQ(rc, pinring_ring_info(self->region, "b", &self->info));
+	}
 }
 
 TEST_HARNESS_MAIN
