@@ -32,6 +32,7 @@ HAVE_NUMA := $(call have,numa)
 HAVE_SNDFILE := $(call have,sndfile)
 HAVE_SAMPLERATE := $(call have,samplerate)
 HAVE_PNG := $(call have,libpng)
+HAVE_CURSES := $(call have,ncurses)
 HAVE_CXX := $(shell command -v $(CXX) >/dev/null 2>&1 && echo 1)
 # Peers of the benchmarks. Most are headers only, which the sources look for
 # themselves; the two to link are told to them.
@@ -52,6 +53,7 @@ $(call missing,HAVE_NUMA,NUMA placement,libnuma-dev)
 $(call missing,HAVE_SNDFILE,sound files in `pinring run room`,libsndfile1-dev)
 $(call missing,HAVE_SAMPLERATE,resampling in `pinring run room`,libsamplerate0-dev)
 $(call missing,HAVE_PNG,pictures in `pinring run room`,libpng-dev)
+$(call missing,HAVE_CURSES,the screen of `pinring top`,libncurses-dev)
 $(if $(BENCHING),$(call missing,HAVE_CK,ck_ring to compare with,libck-dev))
 $(if $(BENCHING),$(call missing,HAVE_DPDK,DPDK's rte_ring to compare with,libdpdk-dev))
 $(if $(BENCHING),$(call missing,HAVE_BOOST,boost lockfree to compare with,g++ libboost-dev))
@@ -97,7 +99,7 @@ isas := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 # Anything that changes these rebuilds everything.
 stamp_text := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_CPPFLAGS) \
 	$(LOOP_CFLAGS) $(SMALL) $(no_tables) $(isa_v3) $(isa_v4) \
-	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) \
+	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CURSES) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) \
 	$(wildcard /usr/include/liburing.h) $(HAVE_BOOST) $(HAVE_TBB) $(HAVE_CAMEL) $(HAVE_CAMEL_SPSC) $(HAVE_ATOMIC_QUEUE)
 STAMP := $(BUILD)/.flags
 ifneq ($(building),)
@@ -171,8 +173,9 @@ $(LIB_A): $(lib_obj)
 # Everything below uses public headers only. In the tree it links the static
 # library, so that a program runs from anywhere and sanitizers see all of it.
 TOOL_CPPFLAGS := -DPINRING_TOOL_VERSION='"$(VERSION)"' $(if $(HAVE_SNDFILE),-DHAVE_SNDFILE=1) \
-	$(if $(HAVE_SAMPLERATE),-DHAVE_SAMPLERATE=1) $(if $(HAVE_PNG),-DHAVE_PNG=1)
-TOOL_LIBS := $(if $(HAVE_SNDFILE),-lsndfile) $(if $(HAVE_SAMPLERATE),-lsamplerate) $(if $(HAVE_PNG),-lpng)
+	$(if $(HAVE_SAMPLERATE),-DHAVE_SAMPLERATE=1) $(if $(HAVE_PNG),-DHAVE_PNG=1) \
+	$(if $(HAVE_CURSES),-DHAVE_CURSES=1)
+TOOL_LIBS := $(if $(HAVE_SNDFILE),-lsndfile) $(if $(HAVE_SAMPLERATE),-lsamplerate) $(if $(HAVE_PNG),-lpng) $(if $(HAVE_CURSES),-lncurses -ltinfo)
 
 $(BUILD)/tools/%.o: tools/%.c $(STAMP) | $(staged)
 	$(say) CC $@
@@ -366,8 +369,16 @@ $(VM_TOOL): $(vm_tool_obj) $(LIB_A)
 	$(Q)$(CC) $(LDFLAGS_ALL) $(vm_tool_obj) -static $(LIB_A) $(LIB_LIBS) -o $@ 2>$(BUILD)/vm/dep/pinring.log || \
 		{ cat $(BUILD)/vm/dep/pinring.log; exit 1; }
 
+VM_TRAFFIC := $(BUILD)/vm/bin/traffic
+$(VM_TRAFFIC): selftests/traffic.c $(LIB_A) $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D) $(BUILD)/vm/dep
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -MF $(BUILD)/vm/dep/traffic.d $< $(LDFLAGS_ALL) \
+		-static $(LIB_A) $(LIB_LIBS) -o $@ 2>$(BUILD)/vm/dep/traffic.log || \
+		{ cat $(BUILD)/vm/dep/traffic.log; exit 1; }
+
 vm_all := $(vm_tests) $(on_module_tests) $(vm_scripts)
-vm-tests: $(vm_all) $(VM_TOOL)
+vm-tests: $(vm_all) $(VM_TOOL) $(VM_TRAFFIC)
 	$(Q)rm -f $(filter-out $(vm_all),$(wildcard $(BUILD)/vm/tests/*))
 -include $(patsubst $(BUILD)/vm/tests/%,$(BUILD)/vm/dep/%.d,$(vm_tests) $(on_module_tests)) $(vm_tool_obj:.o=.d)
 

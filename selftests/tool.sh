@@ -53,7 +53,7 @@ built()
 
 test_help()
 {
-	for command in "" info knob layout "run room"; do
+	for command in "" info knob layout "run room" top; do
 		# shellcheck disable=SC2086
 		says "pinring $command --help has an example" "example:" \
 			"$pinring" $command --help

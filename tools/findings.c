@@ -221,6 +221,11 @@ static void add_feature(struct findings *all, const char *name, bool built,
 #else
 #define SAMPLERATE_BUILT false
 #endif
+#if HAVE_CURSES
+#define CURSES_BUILT true
+#else
+#define CURSES_BUILT false
+#endif
 #if HAVE_PNG
 #define PNG_BUILT true
 #else
@@ -248,5 +253,7 @@ int findings_gather(struct findings *all, const struct machine *m)
 		    "libsamplerate0-dev");
 	add_feature(all, "picture", PNG_BUILT, "pictures, by libpng",
 		    "libpng-dev");
+	add_feature(all, "screen", CURSES_BUILT, "pinring top, by ncurses",
+		    "libncurses-dev");
 	return TOOL_OK;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.c - writes JSON, indented, in order.
+ * json.c - writes JSON, in order, indented or in one line.
  */
 #include <inttypes.h>
 #include <math.h>
@@ -23,12 +23,18 @@ static void put_string(struct json *json, const char *text)
 	fputc('"', json->out);
 }
 
+static void new_line(struct json *json)
+{
+	if (!json->one_line)
+		fprintf(json->out, "\n%*s", json->depth * 2, "");
+}
+
 static void begin_value(struct json *json, const char *key)
 {
 	if (json->depth) {
-		fprintf(json->out, "%s\n%*s",
-			json->filled[json->depth] ? "," : "", json->depth * 2,
-			"");
+		if (json->filled[json->depth])
+			fputs(json->one_line ? ", " : ",", json->out);
+		new_line(json);
 		json->filled[json->depth] = true;
 	}
 	if (key) {
@@ -64,7 +70,7 @@ void json_end(struct json *json)
 
 	json->depth--;
 	if (filled)
-		fprintf(json->out, "\n%*s", json->depth * 2, "");
+		new_line(json);
 	fputc(closes, json->out);
 	if (!json->depth)
 		fputc('\n', json->out);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * json.h - writes JSON, indented, in order.
+ * json.h - writes JSON, in order, indented or in one line.
  *
  * key is NULL inside an array and for the outermost value.
  */
@@ -15,6 +15,7 @@
 
 struct json {
 	FILE *out;
+	bool one_line;
 	int depth;
 	bool filled[JSON_DEPTH_MAX + 1];
 	char closes[JSON_DEPTH_MAX + 1];

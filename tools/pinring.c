@@ -15,6 +15,7 @@ static const char help_text[] =
 	"  pinring knob [NAME [VALUE]]       what an administrator can set of the module\n"
 	"  pinring layout [STRUCT] [--json]  the structs in shared memory, byte by byte\n"
 	"  pinring run room ...              a sound in a room, through a persistent kernel\n"
+	"  pinring top [NAME]                regions and rings, live\n"
 	"  pinring help                      this text\n"
 	"  pinring --version                 the version of the library\n"
 	"\n"
@@ -79,9 +80,9 @@ static const struct {
 } commands[] = {
 	{ "info", tool_info },	     { "knob", tool_knob },
 	{ "layout", tool_layout },   { "run", tool_run },
-	{ "help", tool_help },	     { "--help", tool_help },
-	{ "-h", tool_help },	     { "--version", tool_version },
-	{ "-V", tool_version },
+	{ "top", tool_top },	     { "help", tool_help },
+	{ "--help", tool_help },     { "-h", tool_help },
+	{ "--version", tool_version }, { "-V", tool_version },
 };
 
 static int dispatch(int argc, char **argv)

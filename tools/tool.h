@@ -29,6 +29,7 @@ int tool_info(int argc, char **argv);
 int tool_knob(int argc, char **argv);
 int tool_layout(int argc, char **argv);
 int tool_room(int argc, char **argv);
+int tool_top(int argc, char **argv);
 
 /*
  * say.c: one sentence on stderr, `pinring: about: what was wrong: what to do`.

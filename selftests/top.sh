@@ -1,0 +1,266 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# pinring top: regions and rings of running programs, as tables, as JSON, and on a
+# screen. On the regions of the kernel module: kmod/top.sh.
+
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$0")/lib.sh"
+# shellcheck source=selftests/tool_lib.sh
+. "$(dirname "$0")/tool_lib.sh"
+
+traffic=$build/selftests/traffic
+
+# begin NAME [MODE]: a program that ends when the test does; its pid is in $child
+begin()
+{
+	"$traffic" "$@" <"$tmp/stdin" >"$tmp/ready" 2>"$tmp/said" &
+	child=$!
+	tries=0
+	while [ ! -s "$tmp/ready" ]; do
+		tries=$((tries + 1))
+		if [ $tries -gt 600 ]; then
+			fail "traffic begins" "$(cat "$tmp/said")"
+			finish
+		fi
+		sleep 0.1
+	done
+	: >"$tmp/ready"
+}
+
+# once ARGUMENT...: one table, soon
+once()
+{
+	"$pinring" top --once --interval 0.1 "$@" 2>&1 </dev/null
+}
+
+# row RING: kind, capacity, bar, share, full and lost of a ring of $region
+row()
+{
+	once "$region" | awk -v ring="$1" -v region="$region" '
+	/^ *[0-9]+ / { here = $3 == region }
+	here && $1 == ring { print $2, $3, $4, $5, $(NF - 1), $NF }'
+}
+
+test_usage()
+{
+	refuses 2 --nonsense "an unknown option" top --nonsense
+	for value in 0 0.09 3601 nan x "" -1 1e9; do
+		refuses 2 --interval "--interval '$value'" top --interval "$value"
+	done
+	for value in x -1 1.5 ""; do
+		refuses 2 -n "-n '$value'" top -n "$value"
+	done
+}
+
+test_table()
+{
+	region=orders-$$
+	begin $region
+	name=$(once | awk -v region=$region '$3 == region { print $4 }')
+	is "shows whose region it is" "traffic/$child" "$name"
+	is "a quarter of an SPSC ring" "spsc 8x64 [##......] 25% 0 0" "$(row quarter)"
+	is "one that is full, and once was too full" "spsc 4x64 [########] 100% 1 0" "$(row full)"
+	is "half of a line ring" "line 8x56 [####....] 50% 0 0" "$(row line)"
+	is "a quarter of two lanes" "lanes 16x64 [##......] 25% 0 0" "$(row fan)"
+	is "before the slowest reader of a broadcast ring" "broadcast 8x64 [######..] 75% 0 0" \
+		"$(row cast)"
+	is "a quarter of a byte ring" "bytes 4 KiB [##......] 0 0" "$(row letters)"
+	is "as many tables as were asked for" 3 \
+		"$("$pinring" top -n 3 --interval 0.1 $region | grep -c ' OWNER ')"
+	is "and only of the regions that are named" 0 \
+		"$(once "no-$region" | grep -c ' OWNER ')"
+	if ! command -v python3 >/dev/null; then
+		skip "--json is an object a line" "no python3 to read it with"
+		return
+	fi
+	"$pinring" top -n 2 --interval 0.3 --json $region >"$tmp/top.json"
+	check "--json is an object a line, with rates" python3 -c 'import json, sys
+lines = [json.loads(line) for line in open(sys.argv[1])]
+assert len(lines) == 2
+for line in lines:
+    region, = [r for r in line["regions"] if r["name"] == sys.argv[2]]
+    assert region["pid"] == int(sys.argv[3]) and region["open"]
+    rings = {ring["name"]: ring for ring in region["rings"]}
+    assert rings["quarter"]["fill"] == 0.25 and rings["quarter"]["sent_per_s"] == 0
+    assert rings["flow"]["sent_per_s"] > 0 and rings["flow"]["received_per_s"] > 0
+    assert rings["full"]["full"] == 1
+' "$tmp/top.json" $region "$child"
+}
+
+# What others write is shown, and does nothing.
+test_hostile()
+{
+	"$traffic" x hostile <"$tmp/stdin" >"$tmp/ready" &
+	hostile=$!
+	while [ ! -s "$tmp/ready" ] && kill -0 $hostile; do
+		sleep 0.1
+	done
+	once wiped >"$tmp/hostile"
+	is "prints nothing that cannot be printed" 0 \
+		"$(LC_ALL=C tr -d ' -~\n' <"$tmp/hostile" | wc -c)"
+	says "but the rest of it" "?[2Jwiped?out?" cat "$tmp/hostile"
+	is "walks over what is short" "line 16384x56 [########] 100%" \
+		"$(awk '$1 == "endless" { print $2, $3, $4, $5 }' "$tmp/hostile")"
+	says "and not over what is long" "too endless      line      not to be read" cat "$tmp/hostile"
+	is "is JSON all the same" 1 "$(once --json wiped | grep -c '"name": "?\[2Jwiped?out?"')"
+	kill $hostile
+	wait $hostile 2>/dev/null
+}
+
+# As nobody: root may see everything.
+test_others()
+{
+	name="shows nobody the regions of others"
+	if [ "$(id -u)" -ne 0 ] || ! setpriv --reuid=65534 --regid=65534 --clear-groups \
+		test -x "$pinring" 2>/dev/null; then
+		skip "$name" "the user nobody cannot be had, or not run $pinring"
+		return
+	fi
+	out=$(setpriv --reuid=65534 --regid=65534 --clear-groups "$pinring" top --once \
+		--interval 0.1 2>&1) && rc=0 || rc=$?
+	is "$name" "0 0" "$rc $(echo "$out" | grep -c "$region")"
+}
+
+test_ends()
+{
+	"$pinring" top -n 0 --interval 0.1 $region >"$tmp/stream" &
+	stream=$!
+	while ! grep -q $region "$tmp/stream" && kill -0 $stream; do
+		sleep 0.1
+	done
+	kill $child
+	wait $child 2>/dev/null
+	tries=0
+	while tail -n 3 "$tmp/stream" | grep -q $region && [ $tries -lt 300 ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+	is "a region that has gone is shown no more" "" \
+		"$(tail -n 3 "$tmp/stream" | grep $region)"
+	kill $stream
+	wait $stream && rc=0 || rc=$?
+	is "-n 0 goes on until it is stopped" 143 "$rc"
+	# It looks again when the reader has gone: the pipe must not keep it.
+	{
+		"$pinring" top -n 0 --interval 0.1 2>"$tmp/said"
+		echo $? >"$tmp/code"
+	} | head -n 1 >/dev/null
+	is "and ends when nobody reads on" "1 pinring: standard output: cannot be written: Broken pipe" \
+		"$(cat "$tmp/code") $(cat "$tmp/said")"
+}
+
+tmux()
+{
+	TMUX_TMPDIR=$tmp command tmux -f /dev/null -L pinring "$@"
+}
+
+# shown NAME TEXT: sooner or later the screen has it
+shown()
+{
+	tries=0
+	until tmux capture-pane -p 2>/dev/null >"$tmp/screen" && grep -qF -- "$2" "$tmp/screen"; do
+		tries=$((tries + 1))
+		if [ $tries -gt 300 ]; then
+			fail "$1" "no \"$2\" on" "$(cat "$tmp/screen")"
+			return
+		fi
+		sleep 0.1
+	done
+	pass "$1"
+}
+
+# gone NAME TEXT: sooner or later it is not there
+gone()
+{
+	tries=0
+	while tmux capture-pane -p >"$tmp/screen" && grep -qF -- "$2" "$tmp/screen"; do
+		tries=$((tries + 1))
+		if [ $tries -gt 300 ]; then
+			fail "$1" "still \"$2\" on" "$(cat "$tmp/screen")"
+			return
+		fi
+		sleep 0.1
+	done
+	pass "$1"
+}
+
+test_screen()
+{
+	if ! "$pinring" info | grep -q '^tool *screen *yes'; then
+		skip "the screen" "built without libncurses-dev"
+		return
+	fi
+	if ! command -v tmux >/dev/null; then
+		skip "the screen" "no tmux to look at it with"
+		return
+	fi
+	region=screen-$$
+	begin $region
+	cat >"$tmp/session" <<END
+'$pinring' top --interval 0.2 $region nonsense
+echo "left with \$?"
+exec sleep 1000
+END
+	if ! tmux new-session -d -x 80 -y 24 "sh '$tmp/session'" 2>"$tmp/said"; then
+		skip "the screen" "tmux does not run here: $(cat "$tmp/said")"
+		return
+	fi
+	shown "shows a region" "$region"
+	shown "and its rings" "broadcast 8x64        [######..]  75%"
+	is "in 80 columns" "" "$(awk 'length > 80' "$tmp/screen")"
+	tmux send-keys '?'
+	shown "? helps" "quit"
+	gone "in the place of the table" "75%"
+	tmux send-keys '?'
+	shown "and goes away" "broadcast 8x64"
+	tmux send-keys r
+	shown "r sorts by rate" "by rate"
+	tmux send-keys p
+	shown "p pauses" "paused"
+	tmux send-keys p
+	gone "and goes on" "paused"
+	tmux resize-window -x 80 -y 8
+	gone "on a small window there is less" "flow "
+	tmux send-keys End
+	shown "but it can be scrolled" "flow "
+	tmux resize-window -x 20 -y 3
+	shown "a tiny one is survived" "pinring top"
+	tmux resize-window -x 120 -y 40
+	shown "and a large one filled" "broadcast 8x64"
+	kill $child
+	wait $child 2>/dev/null
+	gone "a region that has gone goes from the screen" "$region"
+	tmux send-keys q
+	shown "q leaves, and the screen is as before" "left with 0"
+	tmux kill-server
+}
+
+# The screen needs a terminal that can move its cursor.
+test_terminal()
+{
+	if ! "$pinring" info | grep -q '^tool *screen *yes' ||
+		! script -qec true /dev/null >/dev/null 2>&1 </dev/null; then
+		skip "no screen on a dumb terminal" "no screen, or script(1) makes no terminal here"
+		return
+	fi
+	TERM=dumb script -qec "'$pinring' top" /dev/null >"$tmp/typescript" 2>&1
+	says "no screen on a dumb terminal" 'top: no screen on a terminal "dumb"' cat "$tmp/typescript"
+}
+
+if [ ! -x "$pinring" ]; then
+	skip_all "there is no $pinring: make builds it"
+fi
+chmod 755 "$tmp"
+# Whoever reads it goes on until the test ends, however that happens.
+mkfifo "$tmp/stdin"
+exec 9<>"$tmp/stdin"
+trap 'exec 9>&-; tmux kill-server 2>/dev/null; kill $child 2>/dev/null; rm -rf "$tmp"' EXIT
+test_usage
+test_table
+test_hostile
+test_others
+test_ends
+test_screen
+test_terminal
+finish

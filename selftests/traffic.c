@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * traffic.c - a region with rings in it, for those who look on; no test itself.
+ *
+ *	traffic NAME [hostile | poisoned]
+ *
+ * Makes a region of that name, with a ring of each kind, filled to a part that is
+ * known, and one, "flow", through which messages go. Says "ready", and ends when
+ * its standard input does.
+ *
+ * hostile: one whose names would clear the screen and whose rings would be walked
+ * over for long. poisoned: one with a page that the kernel takes for broken; for
+ * root in a virtual machine, because the memory is gone until that is booted anew.
+ */
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <pinring/pinring.h>
+
+#define SLOT 64
+
+static const char message[1024];
+
+static void check(int rc, const char *what)
+{
+	if (rc >= 0)
+		return;
+	fprintf(stderr, "traffic: %s: %s\n", what, pinring_error());
+	_exit(1);
+}
+
+/* A quarter of one, and one that is full and refused a message. */
+static void make_spsc(struct pinring_region *region)
+{
+	struct pinring_spsc_producer p;
+	int i;
+
+	check(pinring_spsc_create(region, "quarter", 8, SLOT), "quarter");
+	check(pinring_spsc_producer_open(region, "quarter", &p), "quarter");
+	for (i = 0; i < 2; i++)
+		check(pinring_spsc_push(&p, message), "quarter");
+	pinring_spsc_producer_close(&p);
+	check(pinring_spsc_create(region, "full", 4, SLOT), "full");
+	check(pinring_spsc_producer_open(region, "full", &p), "full");
+	while (!pinring_spsc_push(&p, message))
+		;
+	pinring_spsc_producer_close(&p);
+}
+
+static void make_line(struct pinring_region *region)
+{
+	struct pinring_line_producer p;
+	int i;
+
+	check(pinring_line_create(region, "line", 8), "line");
+	check(pinring_line_producer_open(region, "line", &p), "line");
+	for (i = 0; i < 4; i++)
+		check(pinring_line_push(&p, message), "line");
+	pinring_line_producer_close(&p);
+}
+
+static void make_bytes(struct pinring_region *region)
+{
+	struct pinring_bytes_producer p;
+
+	check(pinring_bytes_create(region, "letters", 4096), "letters");
+	check(pinring_bytes_producer_open(region, "letters", &p), "letters");
+	check(pinring_bytes_push(&p, message, sizeof(message)), "letters");
+	pinring_bytes_producer_close(&p);
+}
+
+/* Two lanes, of which one is half full. */
+static void make_lanes(struct pinring_region *region)
+{
+	struct pinring_lanes_producer p;
+	int i;
+
+	check(pinring_lanes_create(region, "fan", 16, SLOT, 2, 1), "fan");
+	check(pinring_lanes_producer_open(region, "fan", &p), "fan");
+	for (i = 0; i < 8; i++)
+		check(pinring_lanes_push_key(&p, 0, message), "fan");
+	pinring_lanes_producer_close(&p);
+}
+
+/* One consumer has read two of the six, the other one nothing. */
+static void make_broadcast(struct pinring_region *region)
+{
+	static struct pinring_broadcast_consumer slow, fast;
+	static struct pinring_broadcast_producer p;
+	char got[SLOT];
+	int i;
+
+	check(pinring_broadcast_create(region, "cast", 8, SLOT, 0, 4), "cast");
+	check(pinring_broadcast_consumer_open(region, "cast",
+					      PINRING_BROADCAST_AT_TAIL, &slow),
+	      "cast");
+	check(pinring_broadcast_consumer_open(region, "cast",
+					      PINRING_BROADCAST_AT_TAIL, &fast),
+	      "cast");
+	check(pinring_broadcast_producer_open(region, "cast", &p), "cast");
+	for (i = 0; i < 6; i++)
+		check(pinring_broadcast_push(&p, message), "cast");
+	for (i = 0; i < 2; i++)
+		check(pinring_broadcast_pop(&fast, got), "cast");
+}
+
+static void say_ready(void)
+{
+	puts("ready");
+	fflush(stdout);
+}
+
+/* Four in it, and one more goes in and out every millisecond. */
+static void flow(struct pinring_region *region)
+{
+	static struct pinring_mpmc_producer p;
+	static struct pinring_mpmc_consumer c;
+	struct pollfd in = { .fd = 0, .events = POLLIN };
+	char got[SLOT];
+	int i;
+
+	check(pinring_mpmc_create(region, "flow", 16, SLOT, 4), "flow");
+	check(pinring_mpmc_producer_open(region, "flow", &p), "flow");
+	check(pinring_mpmc_consumer_open(region, "flow", &c), "flow");
+	for (i = 0; i < 4; i++)
+		check(pinring_mpmc_push(&p, message), "flow");
+	say_ready();
+	/* Readable is also what has come to its end. */
+	while (poll(&in, 1, 1) == 0) {
+		check(pinring_mpmc_push(&p, message), "flow");
+		check(pinring_mpmc_pop(&c, got), "flow");
+	}
+}
+
+static void until_the_end(void)
+{
+	char byte;
+
+	say_ready();
+	while (read(0, &byte, 1) > 0)
+		;
+}
+
+/* A line ring, all zero, that claims to be full: each look goes on to the end. */
+static void make_endless(struct pinring_region *region, const char *name,
+			 uint64_t lines)
+{
+	struct pinring_object_info info;
+	struct pinring_line_header *h;
+
+	check(pinring_line_create(region, name, lines), name);
+	check(pinring_object_find(region, name, &info), name);
+	h = pinring_region_at(region, info.offset, sizeof(*h));
+	h->head = -lines;
+}
+
+static void hostile(struct pinring_device *device)
+{
+	static const char name[] = "\033[2Jwiped\nout\xff";
+	struct pinring_region_config config =
+		pinring_region_defaults(256 << 20);
+	struct pinring_region *region;
+
+	prctl(PR_SET_NAME, "\033[2Jout");
+	config.name = name;
+	check(pinring_region_create(device, &config, &region), "region");
+	check(pinring_spsc_create(region, name, 8, SLOT), "spsc");
+	make_endless(region, "endless", 1 << 14);
+	make_endless(region, "too endless", 1 << 21);
+	until_the_end();
+}
+
+static void poisoned(const char *name)
+{
+	struct pinring_device_config embedded =
+		PINRING_INIT(struct pinring_device_config);
+	struct pinring_region_config config = pinring_region_defaults(1 << 20);
+	struct pinring_object_info info;
+	struct pinring_region *region;
+	struct pinring_device *device;
+	int child, status;
+	void *page;
+
+	embedded.backend = PINRING_BACKEND_EMBEDDED;
+	config.name = name;
+	config.flags = PINRING_REGION_SMALL_PAGES;
+	check(pinring_device_open(&embedded, &device), "device");
+	check(pinring_region_create(device, &config, &region), "region");
+	check(pinring_object_create(region, "broken", PINRING_OBJECT_TELEMETRY,
+				    4096, 4096, &info), "broken");
+	page = pinring_region_at(region, info.offset, 4096);
+	memset(page, 1, 4096);
+	/* Whoever says so is killed. */
+	child = fork();
+	if (!child) {
+		madvise(page, 4096, MADV_HWPOISON);
+		perror("traffic: MADV_HWPOISON");
+		_exit(1);
+	}
+	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
+		_exit(1);
+	until_the_end();
+}
+
+int main(int argc, char **argv)
+{
+	struct pinring_region_config config = pinring_region_defaults(2 << 20);
+	struct pinring_region *region;
+	struct pinring_device *device;
+
+	if (argc < 2) {
+		fputs("usage: traffic NAME [hostile | poisoned]\n", stderr);
+		return 2;
+	}
+	if (argc > 2 && !strcmp(argv[2], "poisoned")) {
+		poisoned(argv[1]);
+		return 0;
+	}
+	check(pinring_device_open(NULL, &device), "device");
+	if (argc > 2) {
+		hostile(device);
+		return 0;
+	}
+	config.name = argv[1];
+	check(pinring_region_create(device, &config, &region), "region");
+	make_spsc(region);
+	make_line(region);
+	make_bytes(region);
+	make_lanes(region);
+	make_broadcast(region);
+	flow(region);
+	return 0;
+}
