@@ -2,7 +2,7 @@
 /*
  * traffic.c - a region with rings in it, for those who look on; no test itself.
  *
- *	traffic NAME [hostile | poisoned]
+ *	traffic NAME [hostile | poisoned | 0666]
  *
  * Makes a region of that name, with a ring of each kind, filled to a part that is
  * known, and one, "flow", through which messages go. Says "ready", and ends when
@@ -11,9 +11,11 @@
  * hostile: one whose names would clear the screen and whose rings would be walked
  * over for long. poisoned: one with a page that the kernel takes for broken; for
  * root in a virtual machine, because the memory is gone until that is booted anew.
+ * 0666 or another mode: one that the kernel module publishes with that.
  */
 #include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -159,13 +161,14 @@ static void make_endless(struct pinring_region *region, const char *name,
 	h->head = -lines;
 }
 
-static void hostile(struct pinring_device *device)
+static void hostile(struct pinring_device *device, const char *said)
 {
-	static const char name[] = "\033[2Jwiped\nout\xff";
+	char name[PINRING_NAME_MAX];
 	struct pinring_region_config config =
 		pinring_region_defaults(256 << 20);
 	struct pinring_region *region;
 
+	snprintf(name, sizeof(name), "\033[2J%.40s\nout\xff", said);
 	prctl(PR_SET_NAME, "\033[2Jout");
 	config.name = name;
 	check(pinring_region_create(device, &config, &region), "region");
@@ -195,15 +198,15 @@ static void poisoned(const char *name)
 				    4096, 4096, &info), "broken");
 	page = pinring_region_at(region, info.offset, 4096);
 	memset(page, 1, 4096);
-	/* Whoever says so is killed. */
+	/* Newer kernels kill whoever says so. */
 	child = fork();
-	if (!child) {
-		madvise(page, 4096, MADV_HWPOISON);
-		perror("traffic: MADV_HWPOISON");
+	if (!child)
+		_exit(madvise(page, 4096, MADV_HWPOISON) ? 1 : 0);
+	if (waitpid(child, &status, 0) != child ||
+	    (WIFEXITED(status) && WEXITSTATUS(status))) {
+		fputs("traffic: no page can be poisoned\n", stderr);
 		_exit(1);
 	}
-	if (waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
-		_exit(1);
 	until_the_end();
 }
 
@@ -214,7 +217,7 @@ int main(int argc, char **argv)
 	struct pinring_device *device;
 
 	if (argc < 2) {
-		fputs("usage: traffic NAME [hostile | poisoned]\n", stderr);
+		fputs("usage: traffic NAME [hostile | poisoned | MODE]\n", stderr);
 		return 2;
 	}
 	if (argc > 2 && !strcmp(argv[2], "poisoned")) {
@@ -222,11 +225,13 @@ int main(int argc, char **argv)
 		return 0;
 	}
 	check(pinring_device_open(NULL, &device), "device");
-	if (argc > 2) {
-		hostile(device);
+	if (argc > 2 && !strcmp(argv[2], "hostile")) {
+		hostile(device, argv[1]);
 		return 0;
 	}
 	config.name = argv[1];
+	if (argc > 2)
+		config.mode = (uint32_t)strtoul(argv[2], NULL, 8);
 	check(pinring_region_create(device, &config, &region), "region");
 	make_spsc(region);
 	make_line(region);

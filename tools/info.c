@@ -9,6 +9,7 @@
 #include <pinring/pinring.h>
 
 #include "findings.h"
+#include "info_module.h"
 #include "json.h"
 #include "machine.h"
 #include "quantity.h"
@@ -22,7 +23,7 @@ static const char help_text[] =
 	"\n"
 	"Backends, executors, huge pages, NUMA nodes, limits, and what the tool was\n"
 	"built with. Below each missing thing is the command that would give it. Then\n"
-	"the kernel module's regions that this user may see.\n"
+	"the kernel module, if it is loaded, and its regions that this user may see.\n"
 	"\n"
 	"  --json   one JSON object\n"
 	"  --help   this text\n"
@@ -94,6 +95,7 @@ static void print_text(const struct findings *all, const struct machine *m)
 			       f->need);
 	}
 	print_nodes(m);
+	info_module_print();
 	print_regions();
 }
 
@@ -175,6 +177,7 @@ static void json_info(const struct findings *all, const struct machine *m)
 	json_bool(&json, "memlock_unlimited", m->memlock_unlimited);
 	if (!m->memlock_unlimited)
 		json_count(&json, "memlock_bytes", m->memlock_bytes);
+	info_module_json(&json);
 	json_regions(&json);
 	json_end(&json);
 }

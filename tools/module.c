@@ -1,13 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * module.c - the kernel module, as its files below /sys tell.
+ * module.c - the kernel module, as it says and its files below /sys tell.
  */
 #include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "../uapi/pinring.h"
 #include "module.h"
 #include "tool.h"
 
@@ -87,6 +91,38 @@ uint64_t module_huge_page_bytes(void)
 	return value;
 }
 
+static void say_features(char *text, size_t size, uint64_t features)
+{
+	/* By the bits of PINRING_IOC_FEATURE_*. */
+	static const char *const names[] = { "names", "dma-buf", "adopt" };
+	const size_t count = sizeof(names) / sizeof(names[0]);
+	size_t i, at = 0;
+
+	snprintf(text, size, "%s", features ? "" : "none");
+	for (i = 0; i < count; i++)
+		if (features >> i & 1)
+			at += (size_t)snprintf(text + at, size - at, "%s%s",
+					       at ? ", " : "", names[i]);
+	if (features >> count)
+		snprintf(text + at, size - at, "%sothers: %#" PRIx64,
+			 at ? ", " : "", features >> count << count);
+}
+
+static void ask(struct module *m)
+{
+	struct pinring_ioc_info info = { .struct_size = sizeof(info) };
+	int fd = open("/dev/pinring", O_RDWR | O_CLOEXEC);
+
+	if (fd < 0)
+		return;
+	if (!ioctl(fd, PINRING_IOC_INFO, &info)) {
+		m->answers = true;
+		m->abi = info.abi;
+		say_features(m->features, sizeof(m->features), info.features);
+	}
+	close(fd);
+}
+
 void module_read(struct module *m)
 {
 	int nodes[MODULE_NODES_MAX];
@@ -97,6 +133,7 @@ void module_read(struct module *m)
 	m->loaded = module_loaded();
 	if (!m->loaded)
 		return;
+	ask(m);
 	m->regions = figure("regions");
 	m->bytes = figure("bytes");
 	m->doorbells = figure("doorbells");

@@ -19,6 +19,9 @@ struct module_pool {
 
 struct module {
 	bool loaded;
+	bool answers; /* /dev/pinring may be opened: the next two are there */
+	uint32_t abi;
+	char features[128]; /* in words */
 	uint64_t regions, bytes, doorbells;
 	uint64_t rings, signals, sleeps, worst_wake_ns; /* since load */
 	uint64_t max_bytes;

@@ -120,6 +120,7 @@ static void look(struct survey *survey, struct survey_region *region, int fd)
 {
 	struct pinring_region *inside;
 
+	region->reason[0] = '\0'; /* of a way that was tried before */
 	if (pinring_region_attach(device, fd, &inside)) {
 		survey_text(region->reason, sizeof(region->reason),
 			    pinring_error());
@@ -245,11 +246,11 @@ int survey_take(struct survey *survey, const struct survey *before,
 {
 	memset(survey, 0, sizeof(*survey));
 	if (!device && pinring_device_open(NULL, &device))
-		return tool_fail(TOOL_FAILED, "top", "no backend opens: %s",
+		return tool_fail(TOOL_FAILED, NULL, "no backend opens: %s",
 				 pinring_error());
 	survey->regions = calloc(SURVEY_REGIONS_MAX, sizeof(*survey->regions));
 	if (!survey->regions)
-		return tool_fail(TOOL_FAILED, "top", "not enough memory");
+		return tool_fail(TOOL_FAILED, NULL, "not enough memory");
 	survey->time_ns = now_ns();
 	survey->before = before;
 	survey->budget = WALK_BYTES;

@@ -48,8 +48,8 @@ static void look(struct survey *survey, struct survey_region *region,
 	open.owner = info->owner;
 	memcpy(open.name, info->name, sizeof(open.name));
 	if (ioctl(device, PINRING_IOC_REGION_OPEN, &open)) {
-		snprintf(region->reason, sizeof(region->reason), "%s",
-			 strerror(errno));
+		snprintf(region->reason, sizeof(region->reason),
+			 "not to be opened for writing: %s", strerror(errno));
 		return;
 	}
 	/* Another one may have taken its name in the meantime. */

@@ -60,10 +60,40 @@ chmod 666 /dev/pinring
 is "nor where he may open the device" 0 \
 	"$(su nobody -c 'pinring top --once --interval 0.1' | grep -c orders)"
 chmod 660 /dev/pinring
+out=$(pinring info)
+# shellcheck disable=SC2001
+echo "$out" | sed -n '/^module/,$s/^/# /p'
+says "info knows all features of the module" "ABI 1, features: " echo "$out"
+is "each by its name" 0 "$(echo "$out" | grep -c 'features:.*others')"
+says "and tells its memory" "memory    1 regions, 2 MiB of at most" echo "$out"
+says "its reserves" "node 1: 0 huge pages, 0 B, 0 free" echo "$out"
+says "and its pollers" "on CPUs of each node; spin 50 us, sleep 50 us" echo "$out"
+says "in JSON, too" '"poll_sleep_us": 50' pinring info --json
 # It looked, and held nothing.
 end
 once >"$tmp/page"
 says "a region that has gone is gone" "module  0 regions" cat "$tmp/page"
+
+# What another user published, and nobody may open: he holds no fd of it.
+seen()
+{
+	su nobody -c 'pinring top --once --interval 0.1 public' >"$tmp/page" 2>&1
+	awk '$3 == "public" { print $2, $3, $4, $5, $6, $7 } $1 == "fan" { print $2, $3, $4, $5 }' "$tmp/page"
+}
+chmod 666 /dev/pinring
+begin public 0666
+is "shows one that others published, and what is inside" \
+	"root public - 2 MiB 100%
+lanes 16x64 [##......] 25%" "$(seen)"
+end
+begin public 0644
+is "and only that one, if they may not write to it" "root public - 2 MiB 100%" "$(seen)"
+says "with the reason" "not to be opened for writing: Permission denied" cat "$tmp/page"
+end
+begin public 0600
+is "and nothing of one that is for its owner" "" "$(seen)"
+end
+chmod 660 /dev/pinring
 
 # The library's checks cannot tell; a load is answered by SIGBUS.
 begin unsound poisoned
