@@ -186,7 +186,7 @@ TEST_F(names_race, is_opened_while_its_last_holder_leaves)
 	EXPECT_EQ(-ENOENT, may_open(self->device, 0, "frames", 0));
 }
 
-#define LARGE (128 * HUGE)
+#define LARGE (64 * HUGE)
 
 static void *make_large(void *arg)
 {
