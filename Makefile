@@ -45,7 +45,7 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
-building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint check-debug-kernel,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint check-debug-kernel fuzz,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -126,7 +126,7 @@ BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
-.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel
+.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel fuzz
 
 all: lib tools tests examples $(BENCH)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -350,6 +350,24 @@ $(on_module_tests): $(BUILD)/vm/tests/lib_%: selftests/%.c $(LIB_A) $(STAMP) | $
 		-MF $(BUILD)/vm/dep/lib_$*.d $< $(LDFLAGS_ALL) -static -s $(LIB_A) $(EXTRA_LIBS) $(LIB_LIBS) -o $@ 2>$(BUILD)/vm/dep/lib_$*.log || \
 		{ cat $(BUILD)/vm/dep/lib_$*.log; exit 1; }
 
+# The fuzzer; it has its corpus in it.
+FUZZ_CORPUS ?= $(sort $(wildcard selftests/fuzz/corpus/*.txt))
+fuzz_obj := $(patsubst selftests/fuzz/%.c,$(BUILD)/vm/fuzz/%.o,$(sort $(wildcard selftests/fuzz/*.c)))
+$(fuzz_obj): $(BUILD)/vm/fuzz/%.o: selftests/fuzz/%.c $(STAMP)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -I. -D_FORTIFY_SOURCE=2 -DCORPUS='"$(BUILD)/vm/fuzz/corpus"' $(CPPFLAGS) \
+		$(CFLAGS_ALL) -c $< -o $@
+$(BUILD)/vm/fuzz/corpus.o: $(BUILD)/vm/fuzz/corpus
+$(BUILD)/vm/fuzz/corpus: $(FUZZ_CORPUS)
+	$(Q)mkdir -p $(@D)
+	$(Q)cat $^ >$@
+$(BUILD)/vm/tests/fuzz: $(fuzz_obj)
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $^ $(LDFLAGS_ALL) -static -o $@
+-include $(fuzz_obj:.o=.d)
+
 # Scripts, and the tool that they try: with nothing that is optional.
 vm_scripts := $(patsubst selftests/kmod/%,$(BUILD)/vm/tests/%,$(sort $(wildcard selftests/kmod/*.sh)))
 $(vm_scripts): $(BUILD)/vm/tests/%: selftests/kmod/%
@@ -377,7 +395,7 @@ $(VM_TRAFFIC): selftests/traffic.c $(LIB_A) $(STAMP) | $(staged)
 		-static $(LIB_A) $(LIB_LIBS) -o $@ 2>$(BUILD)/vm/dep/traffic.log || \
 		{ cat $(BUILD)/vm/dep/traffic.log; exit 1; }
 
-vm_all := $(vm_tests) $(on_module_tests) $(vm_scripts)
+vm_all := $(vm_tests) $(on_module_tests) $(vm_scripts) $(BUILD)/vm/tests/fuzz
 vm-tests: $(vm_all) $(VM_TOOL) $(VM_TRAFFIC)
 	$(Q)rm -f $(filter-out $(vm_all),$(wildcard $(BUILD)/vm/tests/*))
 -include $(patsubst $(BUILD)/vm/tests/%,$(BUILD)/vm/dep/%.d,$(vm_tests) $(on_module_tests)) $(vm_tool_obj:.o=.d)
@@ -394,11 +412,17 @@ bench-vm: deps-vm
 	$(Q)$(anew) MAKELEVEL=0 BUILD=build/vm/plain LDFLAGS=-static BENCH_CFLAGS='-O2 -DNDEBUG' \
 		HAVE_CXX= HAVE_DPDK= HAVE_TBB= HAVE_CK= $(vm_bench)
 	$(Q)bench/vm $(if $(JSON),-j $(JSON)) $(vm_bench) $(firstword $(filter 6.12,$(KERNELS)) $(KERNELS))
+
 # The same with all that finds bugs; then, whether it finds those planted.
 check-debug-kernel: deps-vm
 	$(Q)$(anew) MAKELEVEL=0 vm-tests
 	$(Q)selftests/vm/check -o build/vm debug
 	$(Q)selftests/vm/faults -o build/vm
+
+# Goes on where it was stopped; see selftests/fuzz/campaign.
+CALLS ?= 10000000
+fuzz: deps-vm
+	$(Q)selftests/fuzz/campaign -c $(CALLS)
 
 # ------------------------------------------------------------------- install
 install: lib tools
@@ -426,13 +450,13 @@ help:
 	@echo 'make check-kills  SIGKILL at random points, KILLS=10000 of each kind of ring'
 	@echo 'make check-mutants plant one bug after another: every test must be able to fail'
 	@echo 'make check-vm     the kernel module in virtual machines; KERNELS="$(KERNELS)"'
+	@echo 'make check-debug-kernel  the same on one with KASAN, lockdep and kmemleak, built once'
+	@echo 'make fuzz         CALLS=10000000 of a fuzzer of the module, on a debug kernel'
 	@echo 'make check-deb    install and purge Debian packages, in a Debian of their own'
 	@echo 'make lint         sparse, checkpatch, coccinelle on the kernel module'
 	@echo 'make modules      the kernel module; RELEASE=6.12.x or KDIR=/lib/modules/RELEASE/build'
 	@echo 'make dkms-install the same, built anew by DKMS for each kernel; make dkms-remove'
 	@echo 'make deb          Debian packages, in build/deb'
-	@echo 'make check-debug-kernel  the same on one with KASAN, lockdep and kmemleak, built once'
-	@echo 'make modules      the kernel module; KDIR=/lib/modules/RELEASE/build'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make bench-vm     those of the kernel module, in a virtual machine; JSON=FILE'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
