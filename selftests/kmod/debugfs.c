@@ -123,18 +123,18 @@ TEST_F(debugfs, shows_a_doorbell_as_it_is)
 	ASSERT_GE(cpu, 0);
 	ASSERT_GE(device, 0);
 	words = (void *)p;
-	__atomic_store_n(&words->sequence, 41, __ATOMIC_SEQ_CST);
-	ASSERT_EQ(0, arm(cpu, 41));
+	__atomic_store_n(&words->sequence, 40, __ATOMIC_SEQ_CST);
+	ASSERT_EQ(0, arm(cpu, 40));
 	snprintf(expected, sizeof(expected),
 		 "region offset kind state sequence\n"
-		 "%llu 0 cpu armed 41\n"
+		 "%llu 0 cpu armed 40\n"
 		 "%llu 4096 device idle 0\n", id, id);
 	EXPECT_STREQ(expected, whole("doorbells"));
-	__atomic_store_n(&words->sequence, 42, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&words->sequence, 41, __ATOMIC_SEQ_CST);
 	ASSERT_EQ(0, ring(fd, 0));
 	snprintf(expected, sizeof(expected),
 		 "region offset kind state sequence\n"
-		 "%llu 0 cpu idle 42\n", id);
+		 "%llu 0 cpu idle 41\n", id);
 	EXPECT_EQ(0, strncmp(expected, whole("doorbells"), strlen(expected)));
 	close(cpu);
 	close(device);
