@@ -41,7 +41,9 @@ static void __maybe_unused pinring_fault_leak(struct pinring_region *region)
 
 #define pinring_fault(region) PINRING_FAULT(region)
 #else
-#define pinring_fault(region) do { } while (0)
+static inline void pinring_fault(struct pinring_region *region)
+{
+}
 #endif
 
 #endif /* PINRING_FAULT_H */

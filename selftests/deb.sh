@@ -3,7 +3,7 @@
 #
 # What an administrator does: Debian's packages, and make dkms-install, in a Debian
 # bookworm with its kernel's headers (see vm/dkms-root) that is thrown away.
-# make check-deb runs this; it takes minutes.
+# What lies in no cache is downloaded.
 # timeout=1800
 
 # shellcheck disable=SC2317 # check calls the functions

@@ -3,7 +3,7 @@
 #
 # What the kernel's own tools say of the module: sparse, checkpatch, and the
 # semantic patches of scripts/coccinelle, all of Linux 6.12. make lint runs this.
-# Each tool is first shown something to find.
+# Each tool is first shown something to find. What lies in no cache is downloaded.
 # timeout=1800
 
 # shellcheck source=selftests/lib.sh
@@ -94,7 +94,10 @@ checkpatch()
 cd "$bad" || exit 1
 checkpatch kmod/pinring.c >"$tmp/said"
 finds "checkpatch finds a missing empty line" "$tmp/said" 'LINE_SPACING'
-cd "$top" || exit 1
+# It leaves a file behind where git is.
+mkdir "$tmp/tree"
+cd "$top" && cp -r --parents kmod selftests/kmod/importer uapi "$tmp/tree" &&
+	cd "$tmp/tree" || exit 1
 : >"$tmp/said"
 : >"$tmp/used"
 for file in kmod/*.[ch] selftests/kmod/importer/*.[ch] uapi/pinring.h; do
@@ -116,8 +119,8 @@ printf '%s' "$accepted" | while read -r file kind _; do
 done >"$tmp/stale"
 verdict "all that is accepted is still said" "$tmp/stale"
 
-# What only has a mode of its own wants a compiler of OCaml: two of 70.
-find "$scripts/coccinelle" -name '*.cocci' -exec grep -l '^virtual report' {} + | sort >"$tmp/patches"
+# Two of 73 are partly in OCaml, and want a compiler of it.
+find "$scripts/coccinelle" -name '*.cocci' -exec grep -L '^@[a-z]*:ocaml' {} + | sort >"$tmp/patches"
 
 # patched FOLDER: what each semantic patch on stdin says of the files in it
 patched()
@@ -135,8 +138,6 @@ patched()
 }
 grep '/ifnullfree' "$tmp/patches" | patched "$bad/kmod" >"$tmp/said"
 finds "a semantic patch finds a needless test" "$tmp/said" 'ifnullfree.cocci: .*pinring.c'
-mkdir "$tmp/sources"
-cp -r kmod selftests/kmod/importer "$tmp/sources"
-patched "$tmp/sources" <"$tmp/patches" | sed "s,$tmp/sources/,," >"$tmp/said"
+patched . <"$tmp/patches" >"$tmp/said"
 verdict "$(wc -l <"$tmp/patches") semantic patches say nothing of the module" "$tmp/said"
 finish
