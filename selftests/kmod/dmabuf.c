@@ -8,7 +8,7 @@
 #include <kselftest_harness.h>
 #include <linux/dma-buf.h>
 
-#include "importer/importer.h"
+#include "dmabuf.h"
 
 #define SIZE (3 * HUGE)
 #define MISALIGNED SMALL /* pages that a huge page cannot be mapped with */

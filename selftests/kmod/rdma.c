@@ -3,7 +3,7 @@
  * rdma.c - a region as memory that a NIC reads and writes: soft-RoCE on the
  * loopback interface, two queue pairs that are connected to each other.
  */
-#include "kmod.h"
+#include "dmabuf.h"
 
 #define RDMA_STATIC_PROVIDERS rxe
 
@@ -347,19 +347,14 @@ unmap:
 
 TEST_F(rdma, writes_and_reads_the_mapping_of_a_dmabuf)
 {
-	struct pinring_ioc_region_export e = ARG(pinring_ioc_region_export);
-	int fd = region(2 * SIZE + HUGE);
-	unsigned char *p;
+	int fd = region(2 * SIZE + HUGE), dmabuf = export(fd, SMALL, 2 * SIZE, 0);
+	unsigned char *p = map(dmabuf, 2 * SIZE);
 
-	e.offset = SMALL;
-	e.size = 2 * SIZE;
-	ASSERT_EQ(0, call(fd, PINRING_IOC_REGION_EXPORT, &e));
 	close(fd);
-	p = map(e.fd, 2 * SIZE);
 	ASSERT_NE(NULL, p);
 	exchange(_metadata, self, p, p + SIZE, SIZE);
 	munmap(p, 2 * SIZE);
-	close(e.fd);
+	close(dmabuf);
 }
 
 /*
@@ -368,13 +363,12 @@ TEST_F(rdma, writes_and_reads_the_mapping_of_a_dmabuf)
  */
 TEST_F(rdma, this_device_takes_no_dmabuf)
 {
-	struct pinring_ioc_region_export e = ARG(pinring_ioc_region_export);
-	int fd = region(SIZE);
+	int fd = region(SIZE), dmabuf = export(fd, 0, 0, 0);
 
-	ASSERT_EQ(0, call(fd, PINRING_IOC_REGION_EXPORT, &e));
-	EXPECT_EQ(NULL, ibv_reg_dmabuf_mr(self->pd, 0, SIZE, 0, e.fd, ACCESS));
+	ASSERT_GE(dmabuf, 0);
+	EXPECT_EQ(NULL, ibv_reg_dmabuf_mr(self->pd, 0, SIZE, 0, dmabuf, ACCESS));
 	EXPECT_EQ(EOPNOTSUPP, errno);
-	close(e.fd);
+	close(dmabuf);
 	close(fd);
 }
 
