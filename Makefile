@@ -405,6 +405,8 @@ KERNELS ?= 6.1 6.12 7.2
 check-vm: deps-vm
 	$(Q)$(anew) MAKELEVEL=0 vm-tests
 	$(Q)selftests/vm/check -o build/vm $(KERNELS)
+	$(Q)VM_MEMORY=5120 APPEND='hugepagesz=1G hugepages=1 TEST_TIMEOUT=200' TESTS=gigantic \
+		selftests/vm/check -o build/vm/gigantic -t build/vm/tests $(KERNELS)
 
 # The figures of the module, in a kernel that has it; its ratios only.
 vm_bench := build/vm/plain/bench/pinring-bench

@@ -39,6 +39,18 @@ static inline int pinring_inode_permission(struct inode *inode, int mask)
 #endif
 }
 
+/* Under mmap_lock. */
+static inline long pinring_pin_user_pages(unsigned long start, unsigned long n,
+					  unsigned int flags,
+					  struct page **pages)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return pin_user_pages(start, n, flags, pages, NULL);
+#else
+	return pin_user_pages(start, n, flags, pages);
+#endif
+}
+
 static inline void pinring_eventfd_signal(struct eventfd_ctx *ctx)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 8, 0)

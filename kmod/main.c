@@ -109,7 +109,7 @@ static int serve_info(struct pinring_call *call)
 	if (info->flags || info->reserved)
 		return -EINVAL;
 	info->abi = PINRING_IOC_ABI;
-	info->features = PINRING_IOC_FEATURE_NAMES;
+	info->features = PINRING_IOC_FEATURE_NAMES | PINRING_IOC_FEATURE_ADOPT;
 	if (IS_ENABLED(CONFIG_DMA_SHARED_BUFFER))
 		info->features |= PINRING_IOC_FEATURE_DMABUF;
 	info->huge_page_bytes = PINRING_HUGE_BYTES;
@@ -125,6 +125,8 @@ static const struct pinring_op device_ops[] = {
 		   name, pinring_region_open),
 	PINRING_OP(PINRING_IOC_REGION_NEXT, struct pinring_ioc_region_info,
 		   name, pinring_region_next),
+	PINRING_OP(PINRING_IOC_REGION_ADOPT, struct pinring_ioc_region_adopt,
+		   name, pinring_region_adopt),
 };
 
 static long device_ioctl(struct file *file, unsigned int cmd, unsigned long arg)

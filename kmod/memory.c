@@ -140,6 +140,10 @@ static void free_chunk(const struct pinring_memory *memory, unsigned long chunk)
 	unsigned long n = min(memory->nr_pages - first, PINRING_HUGE_PAGES);
 	unsigned long i;
 
+	if (memory->pinned) {
+		pinring_unpin_chunk(c, n);
+		return;
+	}
 	if (c->huge)
 		page_leave(c->huge);
 	if (!c->small)
@@ -162,6 +166,21 @@ void pinring_memory_free(struct pinring_memory *memory)
 	memory->nr_chunks = 0;
 }
 
+/* Room to note down the pages of @size bytes. 0 or -ENOMEM. */
+int pinring_memory_chunks(struct pinring_memory *memory, u64 size)
+{
+	unsigned long nr_chunks = DIV_ROUND_UP_ULL(size, PINRING_HUGE_BYTES);
+
+	memset(memory, 0, sizeof(*memory));
+	memory->chunks = kvcalloc(nr_chunks, sizeof(*memory->chunks),
+				  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	if (!memory->chunks)
+		return -ENOMEM;
+	memory->nr_chunks = nr_chunks;
+	memory->nr_pages = size >> PAGE_SHIFT;
+	return 0;
+}
+
 /*
  * @size is a multiple of the pages that @flags ask for. On failure nothing is
  * left; -EINTR if the caller is being killed, which is all that interrupts it: a
@@ -171,18 +190,14 @@ int pinring_memory_alloc(struct pinring_memory *memory,
 			 struct address_space *mapping, u64 size, int node,
 			 u32 flags)
 {
-	unsigned long i, nr_chunks = DIV_ROUND_UP_ULL(size, PINRING_HUGE_BYTES);
+	unsigned long i;
 	int rc;
 
-	memset(memory, 0, sizeof(*memory));
+	rc = pinring_memory_chunks(memory, size);
+	if (rc)
+		return rc;
 	memory->mapping = mapping;
-	memory->chunks = kvcalloc(nr_chunks, sizeof(*memory->chunks),
-				  GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
-	if (!memory->chunks)
-		return -ENOMEM;
-	memory->nr_chunks = nr_chunks;
-	memory->nr_pages = size >> PAGE_SHIFT;
-	for (i = 0; i < nr_chunks; i++) {
+	for (i = 0; i < memory->nr_chunks; i++) {
 		rc = fatal_signal_pending(current) ?
 			     -EINTR :
 			     fill_chunk(memory, i, node, flags);

@@ -73,14 +73,19 @@ struct pinring_memory {
 	struct pinring_chunk *chunks;
 	u64 huge_bytes;
 	u64 node_bytes;
+	bool pinned; /* adopted: not ours to map or to free */
 };
 
+int pinring_memory_chunks(struct pinring_memory *memory, u64 size);
 int pinring_memory_alloc(struct pinring_memory *memory,
 			 struct address_space *mapping, u64 size, int node,
 			 u32 flags);
 void pinring_memory_free(struct pinring_memory *memory);
 struct page *pinring_memory_page(const struct pinring_memory *memory,
 				 pgoff_t index);
+int pinring_memory_adopt(struct pinring_memory *memory, unsigned long start,
+			 u64 size);
+void pinring_unpin_chunk(const struct pinring_chunk *chunk, unsigned long n);
 
 /* -------------------------------------------------------------------- pool */
 
@@ -152,6 +157,7 @@ struct pinring_region {
 };
 
 int pinring_region_create(struct pinring_call *call);
+int pinring_region_adopt(struct pinring_call *call);
 int pinring_region_map(struct pinring_region *region,
 		       struct vm_area_struct *vma);
 int pinring_region_answer(struct pinring_region *region, int flags,

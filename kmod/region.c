@@ -110,6 +110,8 @@ int pinring_region_map(struct pinring_region *region, struct vm_area_struct *vma
 {
 	unsigned long pages = vma_pages(vma);
 
+	if (region->memory.pinned)
+		return -ENODEV;
 	/* Not VM_SHARED: the core has cleared that for a read-only file. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
 		return -EINVAL;
@@ -235,6 +237,27 @@ static bool create_sane(const struct pinring_ioc_region_create *create)
 	       (!create->mode || create->name[0]);
 }
 
+/* What it is, but no inode and no memory yet; or NULL. */
+static struct pinring_region *region_new(u64 size, u32 flags, const char *name)
+{
+	struct pinring_region *region;
+
+	/* Early, lest what can never be had keep others from their share. */
+	if (size >> PAGE_SHIFT > totalram_pages())
+		return NULL;
+	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+	if (!region)
+		return NULL;
+	kref_init(&region->ref);
+	xa_init(&region->bells);
+	region->id = atomic64_inc_return(&region_ids);
+	region->size = size;
+	region->flags = flags;
+	region->owner = current_fsuid();
+	memcpy(region->name, name, sizeof(region->name));
+	return region;
+}
+
 int pinring_region_create(struct pinring_call *call)
 {
 	struct pinring_ioc_region_create *create = call->cmd;
@@ -244,23 +267,14 @@ int pinring_region_create(struct pinring_call *call)
 
 	if (!create_sane(create))
 		return -EINVAL;
-	/* Early, lest what can never be had keep others from their share. */
-	if (create->size >> PAGE_SHIFT > totalram_pages())
-		return -ENOMEM;
-	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region)
-		return -ENOMEM;
-	kref_init(&region->ref);
-	xa_init(&region->bells);
 	page = create->flags & PINRING_IOC_SMALL_PAGES ? PAGE_SIZE :
 							 PINRING_HUGE_BYTES;
-	region->id = atomic64_inc_return(&region_ids);
-	region->size = ALIGN(create->size, page);
-	region->flags = create->flags;
+	region = region_new(ALIGN(create->size, page), create->flags,
+			    create->name);
+	if (!region)
+		return -ENOMEM;
 	region->node = create->node == PINRING_IOC_NODE_LOCAL ? numa_mem_id() :
 								create->node;
-	region->owner = current_fsuid();
-	memcpy(region->name, create->name, sizeof(region->name));
 
 	rc = region_inode_new(region);
 	if (rc)
@@ -290,6 +304,42 @@ int pinring_region_create(struct pinring_call *call)
 	pinring_fault(region);
 out:
 	/* What is left is the file's reference, or none. */
+	pinring_region_put(region);
+	return rc;
+}
+
+int pinring_region_adopt(struct pinring_call *call)
+{
+	struct pinring_ioc_region_adopt *adopt = call->cmd;
+	struct pinring_region *region;
+	int rc;
+
+	if (adopt->flags || !adopt->size || adopt->size > REGION_SIZE_MAX ||
+	    !PAGE_ALIGNED(adopt->address | adopt->size) ||
+	    !pinring_name_sane(adopt->name))
+		return -EINVAL;
+	region = region_new(adopt->size, PINRING_IOC_ADOPTED, adopt->name);
+	if (!region)
+		return -ENOMEM;
+	rc = pinring_charge(&region->charge, region->size);
+	if (rc)
+		goto out;
+	rc = region_inode_new(region);
+	if (rc)
+		goto out;
+	rc = pinring_memory_adopt(&region->memory, adopt->address, adopt->size);
+	if (rc < 0)
+		goto out;
+	region->node = rc;
+	rc = pinring_names_show(region);
+	if (rc)
+		goto out;
+	trace_region_create(region);
+	adopt->node = region->node;
+	adopt->huge_bytes = region->memory.huge_bytes;
+	adopt->node_bytes = region->memory.node_bytes;
+	rc = pinring_region_answer(region, O_RDWR, call, &adopt->fd);
+out:
 	pinring_region_put(region);
 	return rc;
 }

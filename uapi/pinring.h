@@ -43,6 +43,7 @@ struct pinring_ioc_info {
 
 #define PINRING_IOC_FEATURE_NAMES (1ull << 0) /* regions found by name */
 #define PINRING_IOC_FEATURE_DMABUF (1ull << 1) /* PINRING_IOC_REGION_EXPORT */
+#define PINRING_IOC_FEATURE_ADOPT (1ull << 2) /* PINRING_IOC_REGION_ADOPT */
 
 #define PINRING_IOC_INFO _IO(PINRING_IOC_MAGIC, 0x40)
 
@@ -257,5 +258,42 @@ struct pinring_ioc_region_export {
 };
 
 #define PINRING_IOC_REGION_EXPORT _IO(PINRING_IOC_MAGIC, 0x49)
+
+/*
+ * PINRING_IOC_REGION_ADOPT, on /dev/pinring: memory that the caller has, as a
+ * region: a memfd of huge pages, of 1 GiB too, or of any others, which it has
+ * mapped shared and may write; or such a file on tmpfs or hugetlbfs. The pages
+ * are there from then on, and are not moved or swapped out until the region goes.
+ * What the file's owner takes out of it meanwhile by truncating it or by punching
+ * a hole stays the region's, and is nobody else's memory; the file gets other
+ * pages there.
+ *
+ * Such a region has doorbells, can be exported and is limited as any other, by
+ * its size, even though the memory is not the module's. It cannot be mapped
+ * (-ENODEV), nor can its dma-buf: the file is what to map and to pass on.
+ *
+ *   -EINVAL      address or size is no multiple of a page; size is 0 or beyond
+ *                2^48; the name is not ended by a zero
+ *   -EFAULT      not all of it is mapped, or the file ends before, or has no huge
+ *                page left
+ *   -EOPNOTSUPP  it is mapped privately, or is none of these files
+ *   -EACCES      the mapping cannot be written
+ *   -EDQUOT, -ENOBUFS, -ENOMEM, -EINTR, -EMFILE, -ENFILE  as for a new region
+ */
+#define PINRING_IOC_ADOPTED (1u << 31) /* among the flags of PINRING_IOC_REGION_INFO */
+
+struct pinring_ioc_region_adopt {
+	__u32 struct_size;
+	__u32 flags; /* in: 0 */
+	__aligned_u64 address; /* in: in the caller's memory */
+	__aligned_u64 size; /* in: bytes */
+	__s32 node; /* out: of the first page */
+	__s32 fd; /* out */
+	__aligned_u64 huge_bytes; /* out: of size, in huge pages */
+	__aligned_u64 node_bytes; /* out: of size, on the node */
+	char name[PINRING_IOC_NAME_MAX]; /* in: for people; may be empty */
+};
+
+#define PINRING_IOC_REGION_ADOPT _IO(PINRING_IOC_MAGIC, 0x4A)
 
 #endif /* _UAPI_PINRING_H */

@@ -195,6 +195,7 @@ struct row {
 	enum kind makes;
 	uint8_t weight;
 	bool faults; /* in user space: on purpose */
+	bool points; /* the struct does, to what may not be there */
 	const int *errors; /* that may come of it, 0 ends */
 	/* of an ioctl: */
 	uint32_t cmd;

@@ -133,6 +133,22 @@ const struct row rows[] = {
 		},
 	},
 	{
+		/* Of no memory that could be: what it makes is not for the rest. */
+		.name = "region_adopt",
+		IOCTL(PINRING_IOC_REGION_ADOPT, pinring_ioc_region_adopt, name),
+		.weight = 2,
+		.points = true,
+		.errors = ERRORS(EFAULT, EOPNOTSUPP, EACCES, EDQUOT, ENOBUFS,
+				 ENOMEM, EINTR, EMFILE, ENFILE),
+		.arg = {
+			ON(DEVICE),
+			FIELD(pinring_ioc_region_adopt, flags, FLAGS),
+			FIELD(pinring_ioc_region_adopt, address, PAGE_OFFSET),
+			FIELD(pinring_ioc_region_adopt, size, SIZE),
+			FIELD(pinring_ioc_region_adopt, name, NAME),
+		},
+	},
+	{
 		.name = "doorbell_create",
 		IOCTL(PINRING_IOC_DOORBELL_CREATE, pinring_ioc_doorbell_create, fd),
 		MAKES_FD(BELL, pinring_ioc_doorbell_create),

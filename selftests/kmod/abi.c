@@ -11,6 +11,7 @@
 FIXTURE(abi) {
 	int device, region, bell, eventfd, fd;
 	unsigned char *page; /* the argument's, with nothing behind it */
+	void *shared; /* memory that can be adopted */
 	unsigned char arg[256];
 };
 
@@ -113,8 +114,18 @@ FIXTURE_VARIANT_ADD(abi, region_export) {
 	.fd = offsetof(struct pinring_ioc_region_export, fd),
 };
 
+FIXTURE_VARIANT_ADD(abi, region_adopt) {
+	.cmd = PINRING_IOC_REGION_ADOPT,
+	.size = sizeof(struct pinring_ioc_region_adopt),
+	.min_size = FIRST_VERSION(pinring_ioc_region_adopt, name),
+	.on = ON_DEVICE,
+	.bad_flag = PINRING_IOC_ADOPTED,
+	.fd = offsetof(struct pinring_ioc_region_adopt, fd),
+};
+
 FIXTURE_SETUP(abi)
 {
+	struct pinring_ioc_region_adopt a = ARG(pinring_ioc_region_adopt);
 	struct pinring_ioc_doorbell_create b = ARG(pinring_ioc_doorbell_create);
 	struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
 	struct pinring_ioc_region_open o = ARG(pinring_ioc_region_open);
@@ -135,6 +146,9 @@ FIXTURE_SETUP(abi)
 	self->bell = b.fd;
 	self->fd = variant->on == ON_DEVICE ? self->device :
 		   variant->on == ON_BELL ? self->bell : self->region;
+	self->shared = mmap(NULL, SMALL, PROT_READ | PROT_WRITE,
+			    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	ASSERT_NE(MAP_FAILED, self->shared);
 	self->page = mmap(NULL, 3 * SMALL, PROT_READ | PROT_WRITE,
 			  MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	ASSERT_NE(MAP_FAILED, (void *)self->page);
@@ -145,6 +159,10 @@ FIXTURE_SETUP(abi)
 		memcpy(self->arg, &c, sizeof(c));
 	if (variant->cmd == PINRING_IOC_REGION_OPEN)
 		memcpy(self->arg, &o, sizeof(o));
+	a.address = (uintptr_t)self->shared;
+	a.size = SMALL;
+	if (variant->cmd == PINRING_IOC_REGION_ADOPT)
+		memcpy(self->arg, &a, sizeof(a));
 	b.offset = 256;
 	if (variant->cmd == PINRING_IOC_DOORBELL_CREATE)
 		memcpy(self->arg, &b, sizeof(b));
@@ -153,6 +171,7 @@ FIXTURE_SETUP(abi)
 FIXTURE_TEARDOWN(abi)
 {
 	munmap(self->page, 2 * SMALL);
+	munmap(self->shared, SMALL);
 	close(self->bell);
 	close(self->eventfd);
 	close(self->region);
@@ -353,7 +372,8 @@ TEST(info_says_what_the_module_is)
 	ASSERT_EQ(0, call(device, PINRING_IOC_INFO, &info));
 	EXPECT_EQ(PINRING_IOC_ABI, info.abi);
 	EXPECT_EQ(HUGE, info.huge_page_bytes);
-	EXPECT_EQ(PINRING_IOC_FEATURE_NAMES | PINRING_IOC_FEATURE_DMABUF, info.features);
+	EXPECT_EQ(PINRING_IOC_FEATURE_NAMES | PINRING_IOC_FEATURE_DMABUF |
+		  PINRING_IOC_FEATURE_ADOPT, info.features);
 	close(device);
 }
 

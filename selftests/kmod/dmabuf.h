@@ -58,4 +58,19 @@ TEST_UNUSED static int copy(int importer, uint32_t way, bool write, void *user,
 	return call(importer, IMPORTER_COPY, &c);
 }
 
+TEST_UNUSED static bool has_bus(void)
+{
+	int importer = open("/dev/pinring-importer", O_RDWR | O_CLOEXEC);
+	int rc = call(importer, IMPORTER_BUS, NULL);
+
+	close(importer);
+	return rc != -ENODEV;
+}
+
+#define NEEDS_BUS() do { \
+	if (!has_bus()) { \
+		SKIP(return, "no device has a bus of its own on this kernel"); \
+	} \
+} while (0)
+
 #endif /* PINRING_TEST_DMABUF_H */
