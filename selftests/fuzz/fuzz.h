@@ -194,7 +194,7 @@ struct row {
 	int (*run)(struct worker *w, const uint64_t *arg);
 	enum kind makes;
 	uint8_t weight;
-	bool faults; /* in user space: on purpose */
+	bool spared; /* no allocation is made to fail in it */
 	bool points; /* the struct does, to what may not be there */
 	const int *errors; /* that may come of it, 0 ends */
 	/* of an ioctl: */

@@ -272,7 +272,7 @@ static bool may_be(const struct worker *w, const struct row *row, int error)
 		if (*e == error)
 			return true;
 	if (w->failing && (error == ENOMEM || error == EFAULT || error == EAGAIN ||
-			   error == ENFILE))
+			   error == ENFILE || error == ENOBUFS))
 		return true;
 	/* A child may have been left no fd. */
 	if (error == EMFILE && w->is_child)
@@ -288,8 +288,11 @@ void call_run(struct worker *w)
 	bool fail = w->fail > 0;
 	int rc;
 
-	/* What faults on purpose would die of it, and an ioctl does so before it. */
-	if (!call->row->cmd && !call->row->faults)
+	/*
+	 * What faults on purpose would die of it, and before an ioctl we may; a
+	 * fork says more of it than one likes to read.
+	 */
+	if (!call->row->cmd && !call->row->spared)
 		fail_begin(w);
 	rc = call->row->run(w, call->arg);
 	if (fail && !call->row->cmd)

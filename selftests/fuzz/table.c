@@ -283,7 +283,7 @@ const struct row rows[] = {
 	{
 		.name = "load",
 		.run = run_load,
-		.faults = true,
+		.spared = true,
 		.weight = 5,
 		.errors = ERRORS(EFAULT),
 		.arg = {
@@ -293,7 +293,7 @@ const struct row rows[] = {
 	{
 		.name = "store",
 		.run = run_store,
-		.faults = true,
+		.spared = true,
 		.weight = 8,
 		.errors = ERRORS(EFAULT),
 		.arg = {
@@ -447,6 +447,7 @@ const struct row rows[] = {
 	{
 		.name = "fork",
 		.run = run_fork,
+		.spared = true,
 		.weight = 1,
 		.errors = ERRORS(EAGAIN, ENOMEM),
 		.arg = { ARG("calls", SMALL_NUMBER), ARG("end", SMALL_NUMBER) },
