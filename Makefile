@@ -420,6 +420,7 @@ check-debug-kernel: deps-vm
 	$(Q)$(anew) MAKELEVEL=0 vm-tests
 	$(Q)selftests/vm/check -o build/vm debug
 	$(Q)selftests/vm/faults -o build/vm
+	$(Q)selftests/fuzz/planted -o build/vm/planted
 
 # Goes on where it was stopped; see selftests/fuzz/campaign.
 CALLS ?= 10000000
