@@ -54,6 +54,7 @@ enum kind {
 	EVENT,
 	DMABUF,
 	MAP,
+	MEMORY, /* that a region may be made of: a window like MAP's, or an address */
 	SLOT_KINDS,
 
 	/* What the call makes goes to this slot, of the kind that the row says. */
@@ -140,7 +141,7 @@ struct program {
 
 struct slots {
 	atomic_int fd[SLOT_KINDS][OWN_SLOTS]; /* -1: empty */
-	char *window[OWN_SLOTS];
+	char *window[OWN_SLOTS], *memory[OWN_SLOTS];
 	atomic_bool readonly[OWN_SLOTS]; /* mapped by a read-only fd */
 	atomic_ulong mapped[OWN_SLOTS]; /* so many bytes, from the first on */
 };
@@ -213,6 +214,7 @@ const struct row *row_making(enum kind kind);
 
 /* what rows run: ioctls.c, memory.c, files.c, process.c */
 void check_create(struct worker *w, const struct issued *i);
+void check_adopt(struct worker *w, const struct issued *i);
 void check_info(struct worker *w, const struct issued *i);
 void check_region_info(struct worker *w, const struct issued *i);
 void check_open(struct worker *w, const struct issued *i);
@@ -232,6 +234,8 @@ RUN(send);
 RUN(receive);
 RUN(mmap);
 RUN(munmap);
+RUN(memory);
+RUN(forget);
 RUN(mremap);
 RUN(mprotect);
 RUN(madvise);
@@ -259,6 +263,7 @@ int slots_fill_common(void);
 int slot_fd(struct worker *w, enum kind kind, uint64_t slot);
 void slot_put_fd(struct worker *w, enum kind kind, uint64_t slot, int fd);
 char *slot_window(struct worker *w, uint64_t slot);
+char *slot_memory(struct worker *w, uint64_t slot);
 atomic_bool *slot_readonly(struct worker *w, uint64_t slot);
 atomic_ulong *slot_mapped(struct worker *w, uint64_t slot);
 bool slot_is_own(uint64_t slot);

@@ -66,7 +66,9 @@ static void put(struct worker *w, unsigned char *arg, const struct argument *a,
 		strncpy((char *)arg + a->offset, names[value % nr_names], a->width);
 		return;
 	}
-	if (a->kind < SLOT_KINDS)
+	if (a->kind == MEMORY)
+		value = (uint64_t)slot_memory(w, value);
+	else if (a->kind < SLOT_KINDS)
 		value = (uint64_t)slot_fd(w, a->kind, value);
 	if (a->kind == SIZE)
 		value = region_size(value, small);
@@ -290,6 +292,22 @@ void check_create(struct worker *w, const struct issued *i)
 		violate(w, "region_create: the file is not as long as the region");
 	if (random_one_in(&w->random, 4))
 		look_at_memory(w, i->made, out->size);
+}
+
+void check_adopt(struct worker *w, const struct issued *i)
+{
+	const struct pinring_ioc_region_adopt *in = (const void *)i->in;
+	const struct pinring_ioc_region_adopt *out = (const void *)i->out;
+
+	if (out->size != in->size || out->address != in->address ||
+	    out->huge_bytes > out->size || out->node_bytes > out->size ||
+	    out->node < 0 || out->node > 1023)
+		violate(w, "region_adopt: %#llx of %#llx asked, huge %#llx, on node %d %#llx",
+			out->size, in->size, out->huge_bytes, out->node,
+			out->node_bytes);
+	if (mmap(NULL, SMALL, PROT_READ, MAP_SHARED, i->made, 0) != MAP_FAILED ||
+	    (errno != ENODEV && !w->failing))
+		violate(w, "region_adopt: it can be mapped, or else %s", strerror(errno));
 }
 
 void check_region_info(struct worker *w, const struct issued *i)

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <linux/futex.h>
 #include <linux/mempolicy.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -45,9 +46,13 @@ static int expected(int fd, uint64_t length, uint64_t offset, int prot, int flag
 	uint64_t pages = (length + SMALL - 1) / SMALL * SMALL;
 	struct statfs fs;
 	struct stat st;
+	struct pinring_ioc_region_info info = { .struct_size = sizeof(info) };
 
-	if (fstatfs(fd, &fs) || fs.f_type != PINRING_IOC_FS_MAGIC || fstat(fd, &st))
+	if (fstatfs(fd, &fs) || fs.f_type != PINRING_IOC_FS_MAGIC || fstat(fd, &st) ||
+	    ioctl(fd, PINRING_IOC_REGION_INFO, &info))
 		return 1;
+	if (info.flags & PINRING_IOC_ADOPTED)
+		return -ENODEV;
 	if (offset % SMALL || !pages || pages > (uint64_t)st.st_size ||
 	    offset > (uint64_t)st.st_size - pages)
 		return -EINVAL;
@@ -127,6 +132,39 @@ int run_munmap(struct worker *w, const uint64_t *arg)
 	struct part p = part(w, arg);
 
 	return result(munmap(p.at, p.length));
+}
+
+/* Memory that could become a region's, or for one reason or another not. */
+int run_memory(struct worker *w, const uint64_t *arg)
+{
+	char *place = slot_memory(w, arg[0] % SLOTS);
+	size_t length = arg[1] > HUGE + SMALL ? SMALL : arg[1];
+	unsigned int what = (unsigned int)arg[2] % 8;
+	int fd, rc = 0;
+
+	munmap(place, WINDOW);
+	fd = memfd_create("fuzz", what == 5 ? MFD_CLOEXEC | MFD_HUGETLB : MFD_CLOEXEC);
+	if (fd < 0)
+		return -errno;
+	/* Sometimes the file ends before its mapping does. */
+	if (ftruncate(fd, (off_t)(what == 6 ? length / 2 : length)) ||
+	    mmap(place, length, what == 7 ? PROT_READ : PROT_READ | PROT_WRITE,
+		 (what == 4 ? MAP_PRIVATE : MAP_SHARED) | MAP_FIXED, fd, 0) == MAP_FAILED)
+		rc = -errno;
+	close(fd);
+	return rc;
+}
+
+/* Takes it away, or out of its file: while it may be a region's. */
+int run_forget(struct worker *w, const uint64_t *arg)
+{
+	char *place = slot_memory(w, arg[0] % SLOTS);
+
+	if (arg[1] % 4 == 0)
+		return result(madvise(place, SMALL, MADV_REMOVE)) == 0 ? 0 : -EINVAL;
+	if (arg[1] % 4 == 1)
+		return result(mprotect(place, SMALL, PROT_READ)) == 0 ? 0 : -ENOMEM;
+	return result(munmap(place, WINDOW));
 }
 
 int run_mremap(struct worker *w, const uint64_t *arg)

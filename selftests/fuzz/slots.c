@@ -24,6 +24,7 @@ static void init(struct slots *s, unsigned int id)
 			s->fd[kind][i] = -1;
 		s->window[i] = (char *)(WINDOWS + ((uint64_t)id * OWN_SLOTS +
 						   (uint64_t)i) * WINDOW);
+		s->memory[i] = s->window[i] + WINDOWS;
 	}
 }
 
@@ -44,6 +45,7 @@ void slots_empty(struct slots *s)
 				close(fd);
 		}
 		munmap(s->window[i], WINDOW);
+		munmap(s->memory[i], WINDOW);
 		s->readonly[i] = false;
 		s->mapped[i] = 0;
 	}
@@ -83,7 +85,7 @@ static atomic_int *place_of(struct worker *w, enum kind kind, uint64_t slot)
 {
 	uint64_t other = slot >> 8;
 
-	if (other > NONE && other < SLOT_KINDS && other != MAP)
+	if (other > NONE && other < MAP)
 		kind = (enum kind)other;
 	return &slots_of(w, slot)->fd[kind][slot % OWN_SLOTS];
 }
@@ -106,6 +108,14 @@ void slot_put_fd(struct worker *w, enum kind kind, uint64_t slot, int fd)
 char *slot_window(struct worker *w, uint64_t slot)
 {
 	return slots_of(w, slot)->window[slot % OWN_SLOTS];
+}
+
+/* A value that is no slot is the address. */
+char *slot_memory(struct worker *w, uint64_t slot)
+{
+	if (slot >= SLOTS)
+		return (char *)slot;
+	return slots_of(w, slot)->memory[slot % OWN_SLOTS];
 }
 
 atomic_bool *slot_readonly(struct worker *w, uint64_t slot)

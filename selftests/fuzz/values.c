@@ -132,8 +132,10 @@ static uint64_t random_slot(struct random *r, const struct row *row,
 	enum kind kind = a->kind == TO ? row->makes : a->kind;
 
 	/* An fd of a wrong kind. */
-	if (odd && a->kind != TO && kind != MAP && random_one_in(r, 2))
-		slot |= (1 + random_below(r, SLOT_KINDS - 1)) << 8;
+	if (odd && kind == MEMORY && a->kind != TO)
+		return choices[PAGE_OFFSET].value[random_below(r, choices[PAGE_OFFSET].n)];
+	if (odd && a->kind != TO && kind < MAP && random_one_in(r, 2))
+		slot |= (1 + random_below(r, MAP - 1)) << 8;
 	return slot;
 }
 
