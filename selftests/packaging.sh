@@ -32,6 +32,12 @@ soname=libpinring.so.$(sed -n 's/^SOVERSION := //p' Makefile)
 check "Debian's package is named after the SONAME" \
 	grep -qx "$soname libpinring${soname##*.} #MINVER#" $debian/libpinring"${soname##*.}".symbols
 
+# What the Makefile looks for, and .ci/deps installs, is in the packages' build.
+awk '$1 ~ /^lib.*-dev$/ && $1 != "libc6-dev" && $2 == "demo" { print $1 }' .ci/deps | sort >"$tmp/libraries"
+sed -n 's/^ \(lib.*-dev\),$/\1/p' $debian/control | sort >"$tmp/build-depends"
+check "Debian's packages are built with the same libraries" \
+	diff "$tmp/libraries" "$tmp/build-depends"
+
 # licences: 'FILE: LICENCE-OF-ITS-SPDX-LINE LICENCE-IN-DEBIAN' where the two differ
 licences()
 {
