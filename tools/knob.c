@@ -509,26 +509,10 @@ static int answer(int count, char **words, bool json)
 
 int tool_knob(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
+	int code = parse_json(argc, argv, "pinring knob", help_text, &json);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-		switch (option) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return TOOL_OK;
-		default:
-			return parse_complain(option, argv, "pinring knob");
-		}
-	}
+	if (code >= 0)
+		return code;
 	return answer(argc - optind, argv + optind, json);
 }

@@ -200,26 +200,10 @@ static int print(int count, char **names, bool json)
 
 int tool_layout(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
+	int code = parse_json(argc, argv, "pinring layout", help_text, &json);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-		switch (option) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return TOOL_OK;
-		default:
-			return parse_complain(option, argv, "pinring layout");
-		}
-	}
+	if (code >= 0)
+		return code;
 	return print(argc - optind, argv + optind, json);
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * parse.c - numbers from the command line, strictly.
+ * parse.c - the command line: numbers, strictly, and options.
  */
 #include <errno.h>
 #include <math.h>
@@ -91,4 +91,31 @@ int parse_complain(int answer, char **argv, const char *command)
 	return tool_fail(TOOL_USAGE, name,
 			 "there is no such option: %s --help lists them all",
 			 command);
+}
+
+int parse_json(int argc, char **argv, const char *command, const char *help,
+	       bool *json)
+{
+	static const struct option options[] = {
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int option;
+
+	*json = false;
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
+		switch (option) {
+		case 'j':
+			*json = true;
+			break;
+		case 'h':
+			fputs(help, stdout);
+			return TOOL_OK;
+		default:
+			return parse_complain(option, argv, command);
+		}
+	}
+	return -1;
 }

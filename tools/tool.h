@@ -61,4 +61,11 @@ bool parse_triple(const char *text, char separator, uint64_t value[3]);
  */
 int parse_complain(int answer, char **argv, const char *command);
 
+/*
+ * The options of a command that has --json and --help alone. -1: there is work to
+ * do on what stands from optind on; else it is done, with this exit code.
+ */
+int parse_json(int argc, char **argv, const char *command, const char *help,
+	       bool *json);
+
 #endif /* PINRING_TOOL_H */
