@@ -14,6 +14,7 @@
 #include "machine.h"
 #include "quantity.h"
 #include "regions.h"
+#include "survey.h"
 #include "tool.h"
 
 static const char help_text[] =
@@ -61,19 +62,20 @@ static void print_regions(void)
 	uint64_t id;
 
 	for (id = 0; regions_next(device, id, &r); id = r.id) {
-		char size[16], mode[16] = "-";
+		char size[16], mode[16] = "-", name[PINRING_IOC_NAME_MAX];
 
 		if (!id)
 			printf("\n%s%-8s %10s %-5s %10s %5s %5s %6s  %s%s\n",
 			       tool_bold(), "region", "owner", "mode", "size",
 			       "huge", "node", "bells", "name", tool_plain());
 		quantity_bytes(size, sizeof(size), r.size);
+		survey_text(name, sizeof(name), r.name);
 		if (r.mode)
 			snprintf(mode, sizeof(mode), "%04o", r.mode);
 		printf("%-8" PRIu64 " %10u %-5s %10s %4d%% %5d %6u  %s\n",
 		       (uint64_t)r.id, r.owner, mode, size,
 		       (int)(r.huge_bytes * 100 / r.size), r.node, r.doorbells,
-		       r.name);
+		       name);
 	}
 	regions_close(device);
 }
@@ -128,9 +130,12 @@ static void json_regions(struct json *json)
 
 	json_array(json, "regions");
 	for (id = 0; regions_next(device, id, &r); id = r.id) {
+		char name[PINRING_IOC_NAME_MAX];
+
+		survey_text(name, sizeof(name), r.name);
 		json_object(json, NULL);
 		json_count(json, "id", r.id);
-		json_text(json, "name", r.name);
+		json_text(json, "name", name);
 		json_count(json, "owner", r.owner);
 		json_count(json, "group", r.group);
 		json_count(json, "mode", r.mode);
@@ -205,27 +210,11 @@ static int answer(bool json)
 
 int tool_info(int argc, char **argv)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	bool json = false;
-	int option;
+	bool json;
+	int code = parse_json(argc, argv, "pinring info", help_text, &json);
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":h", options, NULL)) >= 0) {
-		switch (option) {
-		case 'j':
-			json = true;
-			break;
-		case 'h':
-			fputs(help_text, stdout);
-			return TOOL_OK;
-		default:
-			return parse_complain(option, argv, "pinring info");
-		}
-	}
+	if (code >= 0)
+		return code;
 	if (optind < argc)
 		return tool_fail(TOOL_USAGE, argv[optind],
 				 "is no option of info: pinring info --help "

@@ -3,7 +3,6 @@
  * module.c - the kernel module, as it says and its files below /sys tell.
  */
 #include <dirent.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,8 +10,8 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../uapi/pinring.h"
 #include "module.h"
+#include "regions.h"
 #include "tool.h"
 
 static bool read_line(const char *path, char *line, size_t size)
@@ -111,7 +110,7 @@ static void say_features(char *text, size_t size, uint64_t features)
 static void ask(struct module *m)
 {
 	struct pinring_ioc_info info = { .struct_size = sizeof(info) };
-	int fd = open("/dev/pinring", O_RDWR | O_CLOEXEC);
+	int fd = regions_open();
 
 	if (fd < 0)
 		return;
@@ -120,7 +119,7 @@ static void ask(struct module *m)
 		m->abi = info.abi;
 		say_features(m->features, sizeof(m->features), info.features);
 	}
-	close(fd);
+	regions_close(fd);
 }
 
 void module_read(struct module *m)

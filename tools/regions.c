@@ -19,15 +19,6 @@ void regions_close(int device)
 		close(device);
 }
 
-/* Any user can make one, with bytes that a terminal might obey. */
-static void make_printable(char name[PINRING_IOC_NAME_MAX])
-{
-	name[PINRING_IOC_NAME_MAX - 1] = '\0';
-	for (; *name; name++)
-		if (*name <= ' ' || *name > '~')
-			*name = '?';
-}
-
 bool regions_next(int device, uint64_t id, struct pinring_ioc_region_info *info)
 {
 	*info = (struct pinring_ioc_region_info){
@@ -36,6 +27,6 @@ bool regions_next(int device, uint64_t id, struct pinring_ioc_region_info *info)
 	};
 	if (ioctl(device, PINRING_IOC_REGION_NEXT, info))
 		return false;
-	make_printable(info->name);
+	info->name[PINRING_IOC_NAME_MAX - 1] = '\0';
 	return true;
 }

@@ -15,8 +15,8 @@ int regions_open(void);
 void regions_close(int device);
 
 /*
- * The one with the smallest id above `id`; false: no more. What cannot be printed
- * in its name is a question mark.
+ * The one with the smallest id above `id`; false: no more. Its name is its maker's:
+ * survey_text() before it is shown.
  */
 bool regions_next(int device, uint64_t id, struct pinring_ioc_region_info *info);
 

@@ -3,13 +3,12 @@
  * survey_module.c - the regions that the kernel module tells of.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
 
-#include "../uapi/pinring.h"
+#include "regions.h"
 #include "survey.h"
 
 #define ARGUMENT(type) ((struct type){ .struct_size = sizeof(struct type) })
@@ -60,23 +59,18 @@ static void look(struct survey *survey, struct survey_region *region,
 
 void survey_module(struct survey *survey)
 {
-	struct pinring_ioc_region_info info = ARGUMENT(pinring_ioc_region_info);
-	int fd = open("/dev/pinring", O_RDWR | O_CLOEXEC);
+	struct pinring_ioc_region_info info;
+	int device = regions_open();
+	uint64_t id;
 
-	if (fd < 0)
-		return;
-	while (!ioctl(fd, PINRING_IOC_REGION_NEXT, &info)) {
+	for (id = 0; regions_next(device, id, &info); id = info.id) {
 		struct survey_region *region =
 			survey_region(survey, 0, info.id);
 
 		if (!region)
 			break;
 		describe(region, &info);
-		look(survey, region, fd, &info);
-		/* Where to go on from; the rest of it was the answer. */
-		info = (struct pinring_ioc_region_info){
-			.struct_size = sizeof(info), .id = info.id,
-		};
+		look(survey, region, device, &info);
 	}
-	close(fd);
+	regions_close(device);
 }
