@@ -19,8 +19,7 @@
 
 #define NODES "/sys/devices/system/node"
 
-/* The first line of a file, without its newline; "" if there is none. */
-static bool read_line(const char *path, char *line, size_t size)
+bool machine_line(const char *path, char *line, size_t size)
 {
 	FILE *file = fopen(path, "re");
 	bool there;
@@ -38,7 +37,7 @@ static uint64_t read_count(const char *path)
 {
 	char line[64];
 
-	read_line(path, line, sizeof(line));
+	machine_line(path, line, sizeof(line));
 	return strtoull(line, NULL, 10);
 }
 
@@ -49,7 +48,7 @@ static void read_choice(const char *path, char *word, size_t size)
 	char *from;
 
 	word[0] = '\0';
-	if (!read_line(path, line, sizeof(line)))
+	if (!machine_line(path, line, sizeof(line)))
 		return;
 	from = strchr(line, '[');
 	if (!from)
@@ -120,7 +119,7 @@ static void read_node(struct machine_node *node, int number)
 
 	node->number = number;
 	snprintf(path, sizeof(path), NODES "/node%d/cpulist", number);
-	read_line(path, node->cpus, sizeof(node->cpus));
+	machine_line(path, node->cpus, sizeof(node->cpus));
 	snprintf(path, sizeof(path), NODES "/node%d/meminfo", number);
 	read_memory(path, node);
 	snprintf(path, sizeof(path), NODES "/node%d/hugepages", number);
@@ -131,7 +130,7 @@ static void read_node(struct machine_node *node, int number)
 static void read_whole(struct machine_node *node)
 {
 	node->number = 0;
-	read_line("/sys/devices/system/cpu/online", node->cpus,
+	machine_line("/sys/devices/system/cpu/online", node->cpus,
 		  sizeof(node->cpus));
 	read_memory("/proc/meminfo", node);
 	read_pages("/sys/kernel/mm/hugepages", node);
@@ -142,7 +141,7 @@ static void read_nodes(struct machine *machine)
 	char online[256];
 	char *at = online;
 
-	machine->has_nodes = read_line(NODES "/online", online, sizeof(online));
+	machine->has_nodes = machine_line(NODES "/online", online, sizeof(online));
 	/* A list of ranges, as in "0-1,4". */
 	while (machine->has_nodes && *at) {
 		long first = strtol(at, &at, 10);
@@ -186,7 +185,7 @@ static void read_gpu(struct machine *machine)
 {
 	void *library;
 
-	read_line("/proc/driver/nvidia/version", machine->nvidia,
+	machine_line("/proc/driver/nvidia/version", machine->nvidia,
 		  sizeof(machine->nvidia));
 	library = dlopen("libcuda.so.1", RTLD_LAZY | RTLD_LOCAL);
 	machine->libcuda = library;
@@ -212,7 +211,7 @@ void machine_read(struct machine *machine)
 	}
 	machine->module_device = !access("/dev/pinring", F_OK);
 	machine->module_loaded =
-		read_line("/sys/module/pinring/refcnt", line, sizeof(line));
+		machine_line("/sys/module/pinring/refcnt", line, sizeof(line));
 	machine->module_installed = module_installed();
 	read_gpu(machine);
 }

@@ -42,4 +42,7 @@ struct machine {
 
 void machine_read(struct machine *machine);
 
+/* The first line of a file, without its newline; "" if there is none. */
+bool machine_line(const char *path, char *line, size_t size);
+
 #endif /* PINRING_TOOL_MACHINE_H */

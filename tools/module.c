@@ -10,30 +10,17 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "machine.h"
 #include "module.h"
 #include "regions.h"
 #include "tool.h"
-
-static bool read_line(const char *path, char *line, size_t size)
-{
-	FILE *file = fopen(path, "re");
-	bool there;
-
-	line[0] = '\0';
-	if (!file)
-		return false;
-	there = fgets(line, (int)size, file);
-	fclose(file);
-	line[strcspn(line, "\n")] = '\0';
-	return there;
-}
 
 bool module_line(const char *file, char *line, size_t size)
 {
 	char path[160];
 
 	snprintf(path, sizeof(path), MODULE_FOLDER "/%s", file);
-	return read_line(path, line, size);
+	return machine_line(path, line, size);
 }
 
 static uint64_t figure(const char *file)
@@ -83,7 +70,7 @@ uint64_t module_huge_page_bytes(void)
 	uint64_t value;
 	char line[32];
 
-	if (!read_line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
+	if (!machine_line("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size",
 		       line, sizeof(line)) ||
 	    !parse_count(line, &value) || !value)
 		return 2u << 20; /* every x86-64 kernel's */

@@ -490,21 +490,21 @@ static void allow_huge(int pages)
 
 	/* An allocation passes while more is left than it takes. */
 	snprintf(text, sizeof(text), "%d", pages ? pages * 512 + 1 : 0);
-	faults_write(FAULTS "fail_page_alloc/space", text);
-	faults_write(FAULTS "fail_page_alloc/min-order", "9");
-	faults_write(FAULTS "fail_page_alloc/times", "-1");
-	faults_write(FAULTS "fail_page_alloc/task-filter", "Y");
-	faults_write("/proc/self/make-it-fail", "1");
-	faults_write(FAULTS "fail_page_alloc/probability", "100");
+	file_put(FAULTS "fail_page_alloc/space", text);
+	file_put(FAULTS "fail_page_alloc/min-order", "9");
+	file_put(FAULTS "fail_page_alloc/times", "-1");
+	file_put(FAULTS "fail_page_alloc/task-filter", "Y");
+	file_put("/proc/self/make-it-fail", "1");
+	file_put(FAULTS "fail_page_alloc/probability", "100");
 }
 
 static void allow_all(void)
 {
-	faults_write(FAULTS "fail_page_alloc/probability", "0");
-	faults_write("/proc/self/make-it-fail", "0");
-	faults_write(FAULTS "fail_page_alloc/task-filter", "N");
-	faults_write(FAULTS "fail_page_alloc/min-order", "0");
-	faults_write(FAULTS "fail_page_alloc/space", "0");
+	file_put(FAULTS "fail_page_alloc/probability", "0");
+	file_put("/proc/self/make-it-fail", "0");
+	file_put(FAULTS "fail_page_alloc/task-filter", "N");
+	file_put(FAULTS "fail_page_alloc/min-order", "0");
+	file_put(FAULTS "fail_page_alloc/space", "0");
 }
 
 FIXTURE(scarce) {

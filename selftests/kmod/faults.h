@@ -10,30 +10,18 @@
 
 #define FAULTS "/sys/kernel/debug/"
 
-TEST_UNUSED static int faults_write(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
 /* NULL, or why nothing can be made to fail. */
 TEST_UNUSED static const char *faults_prepare(void)
 {
 	if (access("/proc/self/fail-nth", W_OK))
 		return "this kernel has no /proc/self/fail-nth (make check-debug-kernel)";
-	if (faults_write(FAULTS "failslab/ignore-gfp-wait", "N") ||
-	    faults_write(FAULTS "failslab/verbose", "0") ||
-	    faults_write(FAULTS "fail_page_alloc/ignore-gfp-wait", "N") ||
-	    faults_write(FAULTS "fail_page_alloc/ignore-gfp-highmem", "N") ||
-	    faults_write(FAULTS "fail_page_alloc/min-order", "0") ||
-	    faults_write(FAULTS "fail_page_alloc/verbose", "0") ||
-	    faults_write(FAULTS "fail_usercopy/verbose", "0"))
+	if (file_put(FAULTS "failslab/ignore-gfp-wait", "N") ||
+	    file_put(FAULTS "failslab/verbose", "0") ||
+	    file_put(FAULTS "fail_page_alloc/ignore-gfp-wait", "N") ||
+	    file_put(FAULTS "fail_page_alloc/ignore-gfp-highmem", "N") ||
+	    file_put(FAULTS "fail_page_alloc/min-order", "0") ||
+	    file_put(FAULTS "fail_page_alloc/verbose", "0") ||
+	    file_put(FAULTS "fail_usercopy/verbose", "0"))
 		return "no knobs of failslab, fail_page_alloc and fail_usercopy in debugfs";
 	return NULL;
 }
@@ -50,10 +38,10 @@ TEST_UNUSED static int faults_of_modules(bool only)
 
 	for (size_t i = 0; i < sizeof(of) / sizeof(of[0]) && !rc; i++) {
 		snprintf(path, sizeof(path), FAULTS "%s/require-start", of[i]);
-		rc = faults_write(path, start);
+		rc = file_put(path, start);
 		snprintf(path, sizeof(path), FAULTS "%s/require-end", of[i]);
 		if (!rc)
-			rc = faults_write(path, end);
+			rc = file_put(path, end);
 	}
 	return rc;
 }

@@ -257,19 +257,24 @@ TEST_UNUSED static long long sysfs_read(const char *name)
 }
 
 /* 0 or -errno. */
-TEST_UNUSED static int sysfs_write(const char *name, const char *text)
+TEST_UNUSED static int file_put(const char *path, const char *text)
 {
-	char path[128];
-	int fd, rc = 0;
+	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
 
-	snprintf(path, sizeof(path), SYSFS "%s", name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (write(fd, text, strlen(text)) < 0)
 		rc = -errno;
 	close(fd);
 	return rc;
+}
+
+TEST_UNUSED static int sysfs_write(const char *name, const char *text)
+{
+	char path[128];
+
+	snprintf(path, sizeof(path), SYSFS "%s", name);
+	return file_put(path, text);
 }
 
 TEST_UNUSED static int sysfs_set(const char *name, long long value)

@@ -12,18 +12,6 @@ FIXTURE(memcg) {
 	bool mounted;
 };
 
-static int put(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC), rc = 0;
-
-	if (fd < 0)
-		return -errno;
-	if (write(fd, text, strlen(text)) < 0)
-		rc = -errno;
-	close(fd);
-	return rc;
-}
-
 /* The number that follows `key` in a file of the group, or that begins it. */
 static long long get(const char *name, const char *key)
 {
@@ -47,7 +35,7 @@ FIXTURE_SETUP(memcg)
 {
 	mkdir(ROOT, 0755);
 	self->mounted = !mount("none", ROOT, "cgroup2", 0, NULL);
-	if (!self->mounted || put(ROOT "/cgroup.subtree_control", "+memory") ||
+	if (!self->mounted || file_put(ROOT "/cgroup.subtree_control", "+memory") ||
 	    mkdir(GROUP, 0755)) {
 		if (self->mounted)
 			umount(ROOT);
@@ -68,7 +56,7 @@ static int in_group(int (*body)(void))
 	pid_t pid = fork();
 
 	if (!pid) {
-		if (put(GROUP "/cgroup.procs", "0"))
+		if (file_put(GROUP "/cgroup.procs", "0"))
 			_exit(99);
 		_exit(body());
 	}
@@ -139,7 +127,7 @@ TEST_F(memcg, bounds_what_its_members_make)
 {
 	long long regions = sysfs_read("regions");
 
-	ASSERT_EQ(0, put(GROUP "/memory.max", "16M"));
+	ASSERT_EQ(0, file_put(GROUP "/memory.max", "16M"));
 	EXPECT_EQ(0, in_group(huge));
 	EXPECT_EQ(0, in_group(allowing_small));
 	EXPECT_EQ(0, in_group(small));
