@@ -59,6 +59,21 @@ PINRING_FN int pinring_operation_needs(__u32 operation)
 	}
 }
 
+/* Copies what the host has attached since, if the command names a new region. */
+PINRING_FN void pinring_learn_region(struct pinring_loop *loop, __u32 region)
+{
+	const struct pinring_attachments *from = loop->attachments;
+	__u64 count;
+
+	if (region < loop->regions || region >= PINRING_REGIONS_MAX)
+		return;
+	/* acquire: pairs with the store in pinring_executor_attach() */
+	count = pinring_load_word(&from->count);
+	pinring_fence_consume();
+	for (; loop->regions < count; loop->regions++)
+		loop->memory[loop->regions] = from->memory[loop->regions];
+}
+
 /* count items of `bytes` each at `o`; *at is NULL on any reason but none. */
 PINRING_FN __u32 pinring_check_operand(const struct pinring_loop *loop,
 				       struct pinring_operand o, __u64 count,
@@ -67,8 +82,7 @@ PINRING_FN __u32 pinring_check_operand(const struct pinring_loop *loop,
 	const struct pinring_memory *m;
 
 	*at = 0;
-	if (o.region >= PINRING_REGIONS_MAX ||
-	    o.region >= pinring_load_word(&loop->regions))
+	if (o.region >= loop->regions)
 		return PINRING_REASON_REGION;
 	m = &loop->memory[o.region];
 	if (o.offset < PINRING_REGION_HEADER_BYTES || o.offset > m->size)
@@ -146,7 +160,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 }
 
 /* The reason why the command cannot be run, or none and *job filled in. */
-PINRING_FN __u32 pinring_check_command(const struct pinring_loop *loop,
+PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 				       struct pinring_job *job,
 				       const struct pinring_command *c)
 {
@@ -157,6 +171,9 @@ PINRING_FN __u32 pinring_check_command(const struct pinring_loop *loop,
 
 	if (needs < 0)
 		return PINRING_REASON_OPERATION;
+	pinring_learn_region(loop, c->dst.region);
+	pinring_learn_region(loop, c->a.region);
+	pinring_learn_region(loop, c->b.region);
 	job->operation = c->operation;
 	job->count = c->count;
 	job->s0 = c->s0;

@@ -12,6 +12,9 @@
 #define DEPTH_DEFAULT 256
 #define DEPTH_MAX 65536
 #define SPIN_US_DEFAULT 200
+#define PAGE 4096
+#define ATTACHMENTS \
+	((sizeof(struct pinring_attachments) + PAGE - 1) & ~(PAGE - 1ul))
 
 static int take_executor_config(struct pinring_device *device,
 				const struct pinring_executor_config *from,
@@ -81,12 +84,6 @@ static int make_objects(struct pinring_executor *ex)
 	if (!rc)
 		rc = pinring_device_producer_open(r, "commands", &ex->commands);
 	if (!rc)
-		rc = pinring_device_consumer_open(r, "commands",
-						  &ex->loop.commands);
-	if (!rc)
-		rc = pinring_device_producer_open(r, "completions",
-						  &ex->loop.completions);
-	if (!rc)
 		rc = pinring_device_consumer_open(r, "completions",
 						  &ex->completions);
 	if (!rc)
@@ -100,8 +97,11 @@ static void executor_free(struct pinring_executor *ex)
 {
 	uint64_t i;
 
-	for (i = 0; i < ex->loop.regions; i++)
+	if (ex->ops)
+		ex->ops->free(ex);
+	for (i = 0; ex->attachments && i < ex->attachments->count; i++)
 		pinring_region_close(ex->attached[i]);
+	free(ex->attachments);
 	pinring_doorbell_close(ex->submit_bell);
 	pinring_doorbell_close(ex->done_bell);
 	pinring_region_close(ex->region);
@@ -124,10 +124,9 @@ int pinring_executor_create(struct pinring_device *device,
 	rc = take_executor_config(device, config, &c);
 	if (rc)
 		return rc;
-	ex = aligned_alloc(128, (sizeof(*ex) + 127) & ~127ul);
+	ex = calloc(1, sizeof(*ex));
 	if (!ex)
 		return pinring_fail(device, -ENOMEM, "no memory for an executor");
-	memset(ex, 0, sizeof(*ex));
 	ex->device = pinring_device_get(device);
 	ex->config = c;
 	ex->pid = getpid();
@@ -139,7 +138,10 @@ int pinring_executor_create(struct pinring_device *device,
 			 pinring_version());
 	}
 	ex->pending = calloc(c.depth, sizeof(*ex->pending));
-	if (!ex->pending) {
+	ex->attachments = aligned_alloc(PAGE, ATTACHMENTS);
+	if (ex->attachments)
+		memset(ex->attachments, 0, ATTACHMENTS);
+	if (!ex->pending || !ex->attachments) {
 		rc = pinring_fail(device, -ENOMEM,
 				  "no memory for %u commands in flight",
 				  c.depth);
@@ -155,11 +157,11 @@ int pinring_executor_create(struct pinring_device *device,
 	if (!rc)
 		rc = make_objects(ex);
 	if (!rc)
-		rc = pinring_host_init(ex);
+		ex->ops = &pinring_host_ops;
+	if (!rc)
+		rc = ex->ops->init(ex);
 	if (rc)
 		goto fail;
-	ex->loop.control = ex->control;
-	ex->loop.telemetry = ex->telemetry;
 	*out = ex;
 	return 0;
 fail:
@@ -170,18 +172,21 @@ fail:
 int pinring_executor_attach(struct pinring_executor *ex,
 			    struct pinring_region *region)
 {
-	struct pinring_loop *loop = &ex->loop;
-	uint64_t n = loop->regions;
+	struct pinring_attachments *to = ex->attachments;
+	uint64_t n = to->count;
+	int rc;
 
 	if (n == PINRING_REGIONS_MAX)
 		return pinring_fail(ex->device, -ENOSPC,
 				    "an executor addresses at most %d regions",
 				    PINRING_REGIONS_MAX);
+	to->memory[n].size = region->size;
+	rc = ex->ops->attach(ex, region, &to->memory[n]);
+	if (rc)
+		return rc;
 	ex->attached[n] = pinring_region_get(region);
-	loop->memory[n].base = (char *)region->base;
-	loop->memory[n].size = region->size;
-	/* release: pairs with the load in pinring_check_operand() */
-	pinring_store_word(&loop->regions, n + 1);
+	/* release: pairs with the load in pinring_learn_region() */
+	pinring_store_word(&to->count, n + 1);
 	return (int)n;
 }
 
@@ -209,7 +214,7 @@ int pinring_executor_launch(struct pinring_executor *ex)
 				  "launch: the executor is %s already",
 				  pinring_state_name(ex->wish));
 	} else {
-		rc = pinring_host_launch(ex);
+		rc = ex->ops->launch(ex);
 		ex->launched = !rc;
 		__atomic_store_n(&ex->wish,
 				 rc ? PINRING_STATE_FAILED :
@@ -372,7 +377,7 @@ int64_t pinring_executor_close(struct pinring_executor *ex, int64_t timeout_ns)
 		if (pinring_executor_wait_state(ex, PINRING_STATE_TERMINATED,
 						timeout_ns))
 			(void)wish(ex, PINRING_STATE_TERMINATED);
-		pinring_host_join(ex);
+		ex->ops->join(ex);
 		pinring_executor_collect(ex);
 	}
 	undone = (int64_t)(ex->undone + ex->submitted - ex->collected);

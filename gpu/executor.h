@@ -12,7 +12,23 @@
 
 #include "../lib/internal.h"
 #include "loop.h"
-#include "team_host.h"
+
+struct pinring_executor;
+
+/* What runs the loop. Every function may leave a sentence by pinring_fail(). */
+struct pinring_executor_ops {
+	/* The objects of executor->region are there; sets isa. */
+	int (*init)(struct pinring_executor *executor);
+	/* Fills in where the loop finds the region. */
+	int (*attach)(struct pinring_executor *executor,
+		      struct pinring_region *region,
+		      struct pinring_memory *memory);
+	int (*launch)(struct pinring_executor *executor);
+	/* The loop was launched, and told to end. */
+	void (*join)(struct pinring_executor *executor);
+	/* After join, or instead of it; also of what init left half made. */
+	void (*free)(struct pinring_executor *executor);
+};
 
 /* A ticket's place in the window of `depth` tickets. */
 enum pending_state {
@@ -45,6 +61,7 @@ struct pinring_executor {
 	uint64_t undone;
 	bool broken; /* the executor answered something nobody asked */
 	struct pinring_region *attached[PINRING_REGIONS_MAX];
+	struct pinring_attachments *attachments; /* whole pages */
 
 	struct pinring_doorbell *submit_bell; /* executor waits */
 	struct pinring_doorbell *done_bell; /* host waits */
@@ -54,27 +71,16 @@ struct pinring_executor {
 	pthread_mutex_t wish_lock; /* guards the three below */
 	uint64_t epoch;
 	enum pinring_state wish; /* atomic store, for pinring_executor_submit */
-	bool launched; /* there are threads to join */
+	bool launched; /* there is a loop to join */
 
-	/* The host executor. */
-	pthread_t threads[PINRING_THREADS_MAX];
-	const struct pinring_isa *isa;
-	struct pinring_team team;
-	struct pinring_loop loop;
-};
-
-/* The loop as compiled for one instruction set. */
-struct pinring_isa {
-	const char *name;
-	bool (*supported)(void);
-	void (*run)(struct pinring_loop *loop, __u64 worker);
+	const struct pinring_executor_ops *ops;
+	void *loop; /* the ops' own */
+	const char *isa; /* what the loop was compiled for */
 };
 
 /* tickets.c: moves every completion that has come to its ticket's place. */
 void pinring_executor_collect(struct pinring_executor *executor);
 
-int pinring_host_init(struct pinring_executor *executor);
-int pinring_host_launch(struct pinring_executor *executor);
-void pinring_host_join(struct pinring_executor *executor);
+extern const struct pinring_executor_ops pinring_host_ops; /* executor_host.c */
 
 #endif /* PINRING_GPU_EXECUTOR_H */

@@ -10,7 +10,24 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <pinring/ring.h>
+
 #include "executor.h"
+#include "team_host.h"
+
+/* The loop as compiled for one instruction set. */
+struct isa {
+	const char *name;
+	bool (*supported)(void);
+	void (*run)(struct pinring_loop *loop, __u64 worker);
+};
+
+struct host {
+	pthread_t threads[PINRING_THREADS_MAX];
+	const struct isa *isa;
+	struct pinring_team team;
+	struct pinring_loop loop;
+};
 
 void pinring_loop_run_base(struct pinring_loop *loop, __u64 worker);
 void pinring_loop_run_v3(struct pinring_loop *loop, __u64 worker);
@@ -38,7 +55,7 @@ static bool has_v4(void)
 }
 #endif
 
-static const struct pinring_isa isas[] = {
+static const struct isa isas[] = {
 #ifdef __x86_64__
 	{ "x86-64-v4", has_v4, pinring_loop_run_v4 },
 	{ "x86-64-v3", has_v3, pinring_loop_run_v3 },
@@ -47,7 +64,7 @@ static const struct pinring_isa isas[] = {
 };
 
 /* The best this CPU runs, or a lesser one named by PINRING_ISA (for tests). */
-static const struct pinring_isa *choose_isa(struct pinring_device *device)
+static const struct isa *choose_isa(struct pinring_device *device)
 {
 	const char *wanted = getenv("PINRING_ISA");
 	size_t i;
@@ -91,23 +108,49 @@ void pinring_team_wake(struct pinring_team *team)
 	errno = saved;
 }
 
-int pinring_host_init(struct pinring_executor *ex)
+static int host_init(struct pinring_executor *ex)
 {
-	ex->isa = choose_isa(ex->device);
-	if (!ex->isa)
+	struct host *h = aligned_alloc(128, (sizeof(*h) + 127) & ~127ul);
+	int rc;
+
+	if (!h)
+		return pinring_fail(ex->device, -ENOMEM,
+				    "no memory for an executor");
+	memset(h, 0, sizeof(*h));
+	ex->loop = h;
+	h->isa = choose_isa(ex->device);
+	if (!h->isa)
 		return -EINVAL;
-	ex->team.workers = ex->config.threads;
-	ex->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
-	ex->team.submitted = ex->submit_bell;
-	ex->team.done = ex->done_bell;
-	ex->loop.team = &ex->team;
+	ex->isa = h->isa->name;
+	rc = pinring_device_consumer_open(ex->region, "commands",
+					  &h->loop.commands);
+	if (!rc)
+		rc = pinring_device_producer_open(ex->region, "completions",
+						  &h->loop.completions);
+	h->loop.control = ex->control;
+	h->loop.telemetry = ex->telemetry;
+	h->loop.attachments = ex->attachments;
+	h->loop.team = &h->team;
+	h->team.workers = ex->config.threads;
+	h->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
+	h->team.submitted = ex->submit_bell;
+	h->team.done = ex->done_bell;
 	/* The loop spins by itself before it sleeps here. */
 	pinring_doorbell_spin(ex->submit_bell, 0, 0);
+	return rc;
+}
+
+static int host_attach(struct pinring_executor *ex,
+		       struct pinring_region *region,
+		       struct pinring_memory *memory)
+{
+	(void)ex;
+	memory->base = (char *)region->base;
 	return 0;
 }
 
 struct worker {
-	struct pinring_executor *executor;
+	struct host *host;
 	__u64 number;
 };
 
@@ -116,20 +159,21 @@ static void *worker_main(void *arg)
 	struct worker w = *(struct worker *)arg;
 
 	free(arg);
-	w.executor->isa->run(&w.executor->loop, w.number);
+	w.host->isa->run(&w.host->loop, w.number);
 	return NULL;
 }
 
 static int start_worker(struct pinring_executor *ex, uint32_t number)
 {
 	struct worker *w = malloc(sizeof(*w));
+	struct host *h = ex->loop;
 	pthread_attr_t attr;
 	char name[16];
 	int rc;
 
 	if (!w)
 		return ENOMEM;
-	w->executor = ex;
+	w->host = h;
 	w->number = number;
 	pthread_attr_init(&attr);
 	if (ex->config.cpu >= 0) {
@@ -141,7 +185,7 @@ static int start_worker(struct pinring_executor *ex, uint32_t number)
 			CPU_SET((size_t)cpu, &set);
 		pthread_attr_setaffinity_np(&attr, sizeof(set), &set);
 	}
-	rc = pthread_create(&ex->threads[number], &attr, worker_main, w);
+	rc = pthread_create(&h->threads[number], &attr, worker_main, w);
 	pthread_attr_destroy(&attr);
 	if (rc) {
 		free(w);
@@ -149,12 +193,13 @@ static int start_worker(struct pinring_executor *ex, uint32_t number)
 	}
 	/* The kernel takes 15 characters. */
 	snprintf(name, sizeof(name), "pinring/%u", number % 10000000);
-	pthread_setname_np(ex->threads[number], name);
+	pthread_setname_np(h->threads[number], name);
 	return 0;
 }
 
-int pinring_host_launch(struct pinring_executor *ex)
+static int host_launch(struct pinring_executor *ex)
 {
+	struct host *h = ex->loop;
 	uint32_t number = ex->config.threads;
 	sigset_t all, before;
 	int rc = 0;
@@ -169,9 +214,9 @@ int pinring_host_launch(struct pinring_executor *ex)
 	if (!rc)
 		return 0;
 
-	pinring_team_begin(&ex->team, 1);
+	pinring_team_begin(&h->team, 1);
 	for (number += 2; number < ex->config.threads; number++)
-		pthread_join(ex->threads[number], NULL);
+		pthread_join(h->threads[number], NULL);
 	if (rc == EINVAL && ex->config.cpu >= 0)
 		return pinring_fail(ex->device, -rc,
 				    "cpu: cannot run %u thread(s) on CPU %d and up",
@@ -180,10 +225,24 @@ int pinring_host_launch(struct pinring_executor *ex)
 			    ex->config.threads, strerror(rc));
 }
 
-void pinring_host_join(struct pinring_executor *ex)
+static void host_join(struct pinring_executor *ex)
 {
+	struct host *h = ex->loop;
 	uint32_t i;
 
 	for (i = 0; i < ex->config.threads; i++)
-		pthread_join(ex->threads[i], NULL);
+		pthread_join(h->threads[i], NULL);
 }
+
+static void host_free(struct pinring_executor *ex)
+{
+	free(ex->loop);
+}
+
+const struct pinring_executor_ops pinring_host_ops = {
+	.init = host_init,
+	.attach = host_attach,
+	.launch = host_launch,
+	.join = host_join,
+	.free = host_free,
+};

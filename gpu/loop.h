@@ -24,8 +24,14 @@
 #include "kernels/wave.h"
 
 struct pinring_memory {
-	char *base;
+	char *base; /* as the loop addresses it */
 	__u64 size;
+};
+
+/* Host appends; count is published with release after the entry. */
+struct pinring_attachments {
+	__u64 count;
+	struct pinring_memory memory[PINRING_REGIONS_MAX];
 };
 
 /* A checked command: operands as pointers. Coordinator writes. */
@@ -53,7 +59,8 @@ struct pinring_loop {
 	struct pinring_telemetry *telemetry;
 	struct pinring_device_consumer commands;
 	struct pinring_device_producer completions;
-	/* Host appends; regions is published with release after the entry. */
+	const struct pinring_attachments *attachments;
+	/* Coordinator's own copy: a device would fetch each entry over PCIe. */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	__u64 regions;
 	struct pinring_team *team;

@@ -289,7 +289,7 @@ int pinring_executor_info(const struct pinring_executor *ex,
 	info.telemetry.last_ns = pinring_load_word(&t->last_ns);
 	info.telemetry.longest_ns = pinring_load_word(&t->longest_ns);
 	info.telemetry.sleeps = pinring_load_word(&t->sleeps);
-	snprintf(info.isa, sizeof(info.isa), "%s", ex->isa->name);
+	snprintf(info.isa, sizeof(info.isa), "%s", ex->isa);
 	snprintf(info.reason, sizeof(info.reason), "%s", ex->reason);
 	return pinring_give_info(ex->device, out, &info, sizeof(info),
 				 "pinring_executor_info");
