@@ -108,7 +108,7 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 {
 	struct pinring_wave_state *state;
 	struct pinring_operand fields;
-	__u64 magic, nx, ny, nz, cells, bytes;
+	__u64 magic, pair, nx, ny, nz, cells, bytes;
 	double lambda2;
 	float wall;
 	__u32 reason;
@@ -119,14 +119,16 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	if (reason)
 		return reason;
 	state = (struct pinring_wave_state *)at;
-	magic = *(volatile __u64 *)&state->magic;
-	nx = *(volatile __u32 *)&state->nx;
-	ny = *(volatile __u32 *)&state->ny;
-	nz = *(volatile __u32 *)&state->nz;
-	wall = *(volatile float *)&state->wall;
+	magic = pinring_load_word(&state->magic);
+	pair = pinring_load_pair(&state->nx);
+	nx = (__u32)pair;
+	ny = pair >> 32;
+	pair = pinring_load_pair(&state->nz);
+	nz = (__u32)pair;
+	wall = pinring_bits_float((__u32)(pair >> 32));
 	lambda2 = *(volatile double *)&state->lambda2;
 	fields.region = where.region;
-	fields.offset = *(volatile __u64 *)&state->fields_offset;
+	fields.offset = pinring_load_word(&state->fields_offset);
 	if (magic != PINRING_WAVE_MAGIC || !nx || !ny || !nz)
 		return PINRING_REASON_WAVE;
 	/* nx * ny < 2^64, and the quotient bounds the product with nz. */
@@ -164,13 +166,16 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 				       struct pinring_job *job,
 				       const struct pinring_command *c)
 {
-	int needs = pinring_operation_needs(c->operation);
+	const int needs = pinring_operation_needs(c->operation);
 	__u64 cells, mask = (1ull << PINRING_WAVE_CELL_BITS) - 1;
 	__u32 reason;
 	char *at;
 
 	if (needs < 0)
 		return PINRING_REASON_OPERATION;
+	/* What the operands hold was written before the command. */
+	if (needs)
+		pinring_fence_consume();
 	pinring_learn_region(loop, c->dst.region);
 	pinring_learn_region(loop, c->a.region);
 	pinring_learn_region(loop, c->b.region);

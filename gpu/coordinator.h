@@ -6,194 +6,323 @@
 #define PINRING_COORDINATOR_H
 
 #include <linux/errno.h>
+#include <stddef.h>
 
 #include "run.h"
 
+/* A command on its way. */
+struct pinring_turn {
+	struct pinring_command command;
+	struct pinring_completion completion;
+};
+
+/* Who carries it out. */
+enum pinring_way {
+	PINRING_WAY_NOBODY, /* it is refused or cancelled */
+	PINRING_WAY_ALONE, /* the coordinator's first lane */
+	PINRING_WAY_TEAM, /* job.workers workers */
+};
+
 PINRING_FN void pinring_reach(struct pinring_loop *loop, __u32 state)
 {
-	loop->state = state;
-	pinring_store_word(&loop->control->reached,
-			   loop->epoch << 32 | state);
-	pinring_announce(loop);
+	if (pinring_lane() == 0) {
+		loop->state = state;
+		pinring_store_word(&loop->control->reached,
+				   loop->wish >> 32 << 32 | state);
+		pinring_announce(loop);
+	}
+	pinring_together();
+}
+
+/* Words of our own to where the host reads them. */
+PINRING_FN void pinring_publish(__u64 *to, const __u64 *from, __u32 words)
+{
+	__u32 w;
+
+	for (w = pinring_lane(); w < words; w += PINRING_COORDINATORS)
+		pinring_store_word(&to[w], from[w]);
 }
 
 PINRING_FN void pinring_publish_telemetry(struct pinring_loop *loop)
 {
-	const struct pinring_telemetry *c = &loop->counters;
-	struct pinring_telemetry *t = loop->telemetry;
+	pinring_publish((__u64 *)loop->telemetry, (const __u64 *)&loop->counters,
+			offsetof(struct pinring_telemetry, reserved) /
+				sizeof(__u64));
+}
 
-	pinring_store_word(&t->processed, c->processed);
-	pinring_store_word(&t->failed, c->failed);
-	pinring_store_word(&t->elements, c->elements);
-	pinring_store_word(&t->busy_ns, c->busy_ns);
-	pinring_store_word(&t->last_ns, c->last_ns);
-	pinring_store_word(&t->longest_ns, c->longest_ns);
-	pinring_store_word(&t->sleeps, c->sleeps);
+PINRING_ONCE void pinring_publish_profile(struct pinring_loop *loop, __u64 now)
+{
+	struct pinring_profile *counts = loop->counts;
+	__u32 row;
+
+	if (pinring_lane() == 0)
+		counts->alive_ns = now - loop->began_ns;
+	pinring_together();
+	pinring_publish((__u64 *)loop->profile, (const __u64 *)counts,
+			offsetof(struct pinring_profile, duration) /
+				sizeof(__u64));
+	for (row = 0; row < PINRING_PROFILE_OPERATIONS; row++)
+		if (loop->unpublished >> row & 1)
+			pinring_publish(loop->profile->duration[row],
+					counts->duration[row],
+					PINRING_PROFILE_BUCKETS);
+	pinring_together();
+	if (pinring_lane() == 0)
+		loop->unpublished = 0;
+}
+
+/* The ring is empty: what was taken without a break was a burst. */
+PINRING_FN void pinring_end_burst(struct pinring_loop *loop)
+{
+	__u32 bucket = pinring_log2(loop->burst);
+
+	if (pinring_lane() || !loop->burst)
+		return;
+	if (bucket >= PINRING_PROFILE_BURSTS)
+		bucket = PINRING_PROFILE_BURSTS - 1;
+	loop->counts->burst[bucket]++;
+	loop->burst = 0;
+}
+
+PINRING_FN void pinring_note_error(struct pinring_loop *loop, __s32 error,
+				   __u32 id, __u32 operation, __u32 reason)
+{
+	pinring_store_pair(&loop->control->error, (__u32)error, id);
+	pinring_store_pair(&loop->control->error_operation, operation, reason);
 }
 
 PINRING_FN void pinring_count(struct pinring_loop *loop,
-			      const struct pinring_command *command,
-			      const struct pinring_completion *completion)
+			      const struct pinring_turn *turn)
 {
+	const struct pinring_completion *completion = &turn->completion;
+	const struct pinring_job *job = &loop->job;
 	struct pinring_telemetry *c = &loop->counters;
-	struct pinring_control_block *control = loop->control;
 	__u64 ns = completion->duration_ns;
+	__u32 row = turn->command.operation;
+	__u32 bucket = pinring_log2(ns);
 
+	if (row >= PINRING_PROFILE_OPERATIONS)
+		row = PINRING_PROFILE_OPERATIONS - 1;
+	if (bucket >= PINRING_PROFILE_BUCKETS)
+		bucket = PINRING_PROFILE_BUCKETS - 1;
+	loop->counts->duration[row][bucket]++;
+	loop->unpublished |= 1ull << row;
+	loop->burst++;
 	c->processed++;
 	c->last_ns = ns;
 	c->busy_ns += ns;
 	if (ns > c->longest_ns)
 		c->longest_ns = ns;
 	c->elements += completion->done *
-		       (loop->job.operation == PINRING_OP_WAVE_STEP ||
-					loop->job.operation ==
-						PINRING_OP_WAVE_BLOCK ?
-				loop->job.room.nx * loop->job.room.ny *
-					loop->job.room.nz :
+		       (job->operation == PINRING_OP_WAVE_STEP ||
+					job->operation == PINRING_OP_WAVE_BLOCK ?
+				job->room.nx * job->room.ny * job->room.nz :
 				1);
 	if (completion->status) {
 		c->failed++;
-		__atomic_store_n(&control->error, completion->status,
-				 __ATOMIC_RELAXED);
-		__atomic_store_n(&control->error_id, command->id,
-				 __ATOMIC_RELAXED);
-		__atomic_store_n(&control->error_operation, command->operation,
-				 __ATOMIC_RELAXED);
-		__atomic_store_n(&control->error_reason, completion->reason,
-				 __ATOMIC_RELAXED);
+		pinring_note_error(loop, completion->status, turn->command.id,
+				   turn->command.operation, completion->reason);
 	}
-	pinring_publish_telemetry(loop);
 }
 
-/* Checks and carries out one command; cancel: answers it unheard. */
-PINRING_FN void pinring_serve(struct pinring_loop *loop, __u64 workers,
-			      const __u64 *words, int cancel)
+/* Checks a command, and says who carries it out; cancel: nobody. */
+PINRING_FN enum pinring_way pinring_prepare(struct pinring_loop *loop,
+					    struct pinring_turn *turn,
+					    const __u64 *words, int cancel)
 {
-	__u64 answer[PINRING_SLOT_WORDS];
-	struct pinring_command command;
-	struct pinring_completion completion;
-	__u64 spins = 0;
+	struct pinring_completion *c = &turn->completion;
+	struct pinring_job *job = &loop->job;
 
-	pinring_unpack_command(&command, words);
-	completion.id = command.id;
-	completion.status = 0;
-	completion.reason = PINRING_REASON_NONE;
-	completion.result = 0.0f;
-	completion.start_ns = 0;
-	completion.duration_ns = 0;
-	loop->job.done = 0;
-	loop->job.operation = PINRING_OP_NOP;
+	pinring_unpack_command(&turn->command, words);
+	c->id = turn->command.id;
+	c->status = 0;
+	c->reason = PINRING_REASON_NONE;
+	c->result = 0.0f;
+	c->start_ns = 0;
+	c->duration_ns = 0;
+	job->operation = PINRING_OP_NOP;
+	job->done = 0;
 	if (cancel) {
-		completion.status = -ECANCELED;
-		completion.reason = PINRING_REASON_STOPPED;
-	} else {
-		completion.reason =
-			pinring_check_command(loop, &loop->job, &command);
-		if (completion.reason) {
-			completion.status = -EINVAL;
-			loop->job.done = 0;
-		} else if (!pinring_worth_timing(&loop->job)) {
-			completion.result = pinring_run_job(loop, 0, 1);
-		} else if (workers > 1 && pinring_worth_a_team(&loop->job)) {
-			completion.start_ns = pinring_clock_ns();
-			pinring_team_begin(loop->team, 0);
-			completion.result = pinring_run_job(loop, 0, workers);
-		} else {
-			completion.start_ns = pinring_clock_ns();
-			completion.result = pinring_run_job(loop, 0, 1);
-		}
-		if (!completion.status &&
-		    (command.operation == PINRING_OP_WAVE_STEP ||
-		     command.operation == PINRING_OP_WAVE_BLOCK) &&
-		    loop->job.done < command.count) {
-			completion.status = -ECANCELED;
-			completion.reason = PINRING_REASON_STOPPED;
-		}
+		c->status = -ECANCELED;
+		c->reason = PINRING_REASON_STOPPED;
+		return PINRING_WAY_NOBODY;
 	}
-	completion.done = loop->job.done;
-	if (completion.start_ns)
-		completion.duration_ns =
-			pinring_clock_ns() - completion.start_ns;
-	pinring_pack_completion(answer, &completion);
-	/*
-	 * The host keeps fewer commands in flight than the completion ring has
-	 * slots, so this is no wait unless that rule was broken.
-	 */
-	while (!pinring_device_send(&loop->completions, answer)) {
-		if (++spins > PINRING_TEAM_SPINS && pinring_told_to_stop(loop))
-			return;
-		pinring_relax();
+	c->reason = pinring_check_command(loop, job, &turn->command);
+	if (c->reason) {
+		c->status = -EINVAL;
+		return PINRING_WAY_NOBODY;
 	}
-	pinring_store_word(&loop->control->completed, ++loop->completed);
-	pinring_announce(loop);
-	pinring_count(loop, &command, &completion);
+	if (!pinring_worth_timing(job))
+		return PINRING_WAY_ALONE;
+	job->workers = loop->team->workers;
+	if (job->workers > 1 && !pinring_worth_a_team(job))
+		job->workers = 1;
+	c->start_ns = pinring_clock_ns();
+	return PINRING_WAY_TEAM;
 }
 
-/* Answers the host's last wish. 0 when the loop is to end. */
-PINRING_FN int pinring_obey(struct pinring_loop *loop)
+/* It was carried out: how far, and in what time. */
+PINRING_FN void pinring_conclude(struct pinring_loop *loop,
+				 struct pinring_turn *turn, float result)
 {
-	__u64 wish = pinring_load_word(&loop->control->wanted);
+	struct pinring_completion *c = &turn->completion;
+	const struct pinring_job *job = &loop->job;
+
+	c->result = result;
+	if (pinring_team_failed(loop) ||
+	    ((job->operation == PINRING_OP_WAVE_STEP ||
+	      job->operation == PINRING_OP_WAVE_BLOCK) &&
+	     job->done < job->count)) {
+		c->status = -ECANCELED;
+		c->reason = PINRING_REASON_STOPPED;
+	}
+	if (c->start_ns)
+		c->duration_ns = pinring_clock_ns() - c->start_ns;
+}
+
+/* Carries out one command and answers it; cancel: answers it unheard. */
+PINRING_FN void pinring_serve(struct pinring_loop *loop, const __u64 *words,
+			      int cancel)
+{
+	const int lead = pinring_lane() == 0;
+	int way = PINRING_WAY_NOBODY;
+	struct pinring_turn turn;
+	float result = 0.0f;
+
+	if (lead)
+		way = pinring_prepare(loop, &turn, words, cancel);
+	way = pinring_agree(way);
+	if (way == PINRING_WAY_TEAM) {
+		pinring_team_begin(loop);
+		result = pinring_run_job(loop, 0);
+	} else if (lead && way == PINRING_WAY_ALONE) {
+		result = pinring_run_small(&loop->job);
+	}
+	if (lead) {
+		if (way != PINRING_WAY_NOBODY)
+			pinring_conclude(loop, &turn, result);
+		turn.completion.done = loop->job.done;
+	}
+	if (!pinring_answer(loop, &turn.completion,
+			    way != PINRING_WAY_NOBODY &&
+				    pinring_writes_memory(&loop->job)))
+		return;
+	if (lead) {
+		pinring_store_word(&loop->control->completed, ++loop->completed);
+		pinring_announce(loop);
+		pinring_count(loop, &turn);
+	}
+	pinring_together();
+	pinring_publish_telemetry(loop);
+	if (loop->completed % PINRING_PROFILE_EVERY == 0)
+		pinring_publish_profile(loop, pinring_clock_ns());
+}
+
+/* Answers a new wish of the host's. 0 when the loop is to end. */
+PINRING_FN int pinring_obey(struct pinring_loop *loop, __u64 wish)
+{
 	__u32 wanted = (__u32)wish;
 
-	if (wish >> 32 != loop->epoch) {
-		loop->epoch = wish >> 32;
-		if (wanted == PINRING_STATE_ACTIVE ||
-		    wanted == PINRING_STATE_PAUSED ||
-		    wanted == PINRING_STATE_DRAINING)
-			pinring_reach(loop, wanted);
-	}
+	if (pinring_lane() == 0)
+		loop->wish = wish;
+	pinring_together();
+	if (wanted == PINRING_STATE_ACTIVE || wanted == PINRING_STATE_PAUSED ||
+	    wanted == PINRING_STATE_DRAINING)
+		pinring_reach(loop, wanted);
 	return wanted != PINRING_STATE_TERMINATED;
 }
 
-PINRING_FN void pinring_coordinate(struct pinring_loop *loop, __u64 workers)
+/* The clock was read while idle. 0 when that has been for too long. */
+PINRING_FN int pinring_rest(struct pinring_loop *loop, struct pinring_idle *idle)
 {
-	struct pinring_idle idle = { 0 };
-	__u64 words[PINRING_SLOT_WORDS];
+	const int falls_idle = !idle->since;
 
-	pinring_reach(loop, PINRING_STATE_LAUNCHED);
-	while (pinring_obey(loop)) {
-		int taking = loop->state == PINRING_STATE_ACTIVE ||
-			     loop->state == PINRING_STATE_DRAINING;
-
-		if (taking && pinring_device_peek(&loop->commands, words)) {
-			pinring_store_word(&loop->control->taken,
-					   ++loop->taken);
-			pinring_store_word(&loop->control->heartbeat,
-					   loop->control->heartbeat + 1);
-			pinring_device_release(&loop->commands);
-			pinring_serve(loop, workers, words, 0);
-			idle.polls = 0;
-			idle.drowsy = 0;
-			continue;
-		}
-		if (loop->state == PINRING_STATE_DRAINING)
-			break;
-		if (idle.drowsy)
+	if (falls_idle) {
+		idle->since = idle->now;
+		idle->last = idle->now;
+	}
+	if (pinring_lane() == 0) {
+		loop->counts->idle_ns += idle->now - idle->last;
+		pinring_beat(loop);
+		if (falls_idle) {
+			pinring_end_burst(loop);
 			pinring_device_flush(&loop->commands);
-		pinring_idle(loop, &idle);
+		}
 	}
-	while (pinring_device_peek(&loop->commands, words)) {
-		pinring_device_release(&loop->commands);
-		pinring_serve(loop, workers, words, 1);
+	idle->last = idle->now;
+	if (falls_idle || idle->drowsy)
+		pinring_publish_profile(loop, idle->now);
+	return !loop->idle_ns || idle->now - idle->since < loop->idle_ns;
+}
+
+PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
+{
+	struct pinring_intake intake = {};
+	struct pinring_idle idle = {};
+	const __u64 *words;
+	int late = 0;
+
+	if (pinring_lane() == 0)
+		loop->began_ns = pinring_clock_ns();
+	/* With a limit it may be launched in the host's way: nobody activates. */
+	pinring_reach(loop, loop->limit ? PINRING_STATE_ACTIVE :
+					  PINRING_STATE_LAUNCHED);
+	for (;;) {
+		words = pinring_take(loop, &intake,
+				     loop->state == PINRING_STATE_ACTIVE ||
+					     loop->state == PINRING_STATE_DRAINING);
+		if (intake.wish != loop->wish) {
+			if (!pinring_obey(loop, intake.wish))
+				break;
+			/* What was seen of the ring may be older than the wish. */
+			pinring_intake_drop(&intake);
+			pinring_idle_reset(&idle);
+		} else if (words) {
+			if (pinring_lane() == 0) {
+				pinring_store_word(&loop->control->taken,
+						   ++loop->taken);
+				pinring_beat(loop);
+				pinring_device_release(&loop->commands);
+			}
+			pinring_serve(loop, words, 0);
+			pinring_idle_reset(&idle);
+			if (loop->limit && loop->completed >= loop->limit)
+				break;
+		} else if (loop->state == PINRING_STATE_DRAINING) {
+			break;
+		} else if (pinring_idle(loop, &idle) &&
+			   !pinring_rest(loop, &idle)) {
+			late = 1;
+			break;
+		}
 	}
-	pinring_publish_telemetry(loop);
-	if (workers > 1)
-		pinring_team_begin(loop->team, 1);
+	pinring_intake_drop(&intake);
+	while ((words = pinring_take(loop, &intake, 1))) {
+		if (pinring_lane() == 0)
+			pinring_device_release(&loop->commands);
+		pinring_serve(loop, words, 1);
+	}
+	if (pinring_lane() == 0) {
+		pinring_end_burst(loop);
+		if (late)
+			pinring_note_error(loop, -ETIMEDOUT, 0, 0, 0);
+	}
+	pinring_publish_profile(loop, pinring_clock_ns());
+	pinring_team_end(loop);
 	pinring_reach(loop, PINRING_STATE_TERMINATED);
 }
 
 /* Every thread of the executor runs this once, from launch to the end. */
 PINRING_FN void pinring_loop_run(struct pinring_loop *loop, __u64 worker)
 {
-	__u64 workers = loop->team->workers;
 	__u64 generation = 0;
 
-	if (worker == 0) {
-		pinring_coordinate(loop, workers);
+	if (pinring_coordinates(worker)) {
+		pinring_coordinate(loop);
 		return;
 	}
-	while (pinring_team_wait(loop->team, &generation))
-		(void)pinring_run_job(loop, worker, workers);
+	while (pinring_team_wait(loop, worker, &generation))
+		(void)pinring_run_job(loop, worker);
 }
 
 #endif /* PINRING_COORDINATOR_H */

@@ -48,7 +48,7 @@ static int take_executor_config(struct pinring_device *device,
 				    c->depth, DEPTH_MAX);
 	if (c->cpu < PINRING_CPU_ANY)
 		return pinring_fail(device, -EINVAL, "cpu: %d", c->cpu);
-	if (c->reserved)
+	if (c->reserved || c->reserved2)
 		return pinring_fail(device, -EINVAL, "reserved: not zero");
 	if (c->kind == PINRING_EXECUTOR_CUDA)
 		return pinring_fail(device, -EOPNOTSUPP,
@@ -74,6 +74,11 @@ static int make_objects(struct pinring_executor *ex)
 	if (rc)
 		return rc;
 	ex->telemetry = pinring_region_at(r, o.offset, o.length);
+	rc = pinring_object_create(r, "profile", PINRING_OBJECT_PROFILE,
+				   sizeof(*ex->profile), 128, &o);
+	if (rc)
+		return rc;
+	ex->profile = pinring_region_at(r, o.offset, o.length);
 	/*
 	 * Twice the depth: credit comes back a quarter of a ring at a time, and
 	 * `depth` commands must fit even when the last quarter is still due.
@@ -150,6 +155,7 @@ int pinring_executor_create(struct pinring_device *device,
 	/* Small pages: zeroing 2 MiB would be most of the time this takes. */
 	rc_config = pinring_region_defaults(
 		PINRING_REGION_HEADER_BYTES + 8192 +
+		sizeof(struct pinring_profile) +
 		4ull * c.depth * sizeof(struct pinring_device_slot));
 	rc_config.flags = PINRING_REGION_SMALL_PAGES;
 	rc_config.name = "pinring-executor";

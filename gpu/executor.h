@@ -67,6 +67,7 @@ struct pinring_executor {
 	struct pinring_doorbell *done_bell; /* host waits */
 	struct pinring_control_block *control;
 	struct pinring_telemetry *telemetry;
+	struct pinring_profile *profile;
 
 	pthread_mutex_t wish_lock; /* guards the three below */
 	uint64_t epoch;

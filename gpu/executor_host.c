@@ -27,6 +27,7 @@ struct host {
 	const struct isa *isa;
 	struct pinring_team team;
 	struct pinring_loop loop;
+	struct pinring_profile counts;
 };
 
 void pinring_loop_run_base(struct pinring_loop *loop, __u64 worker);
@@ -91,7 +92,7 @@ void pinring_team_sleep(struct pinring_team *team, __u64 generation)
 {
 	int saved = errno;
 
-	/* seq_cst: against the add and load in pinring_team_begin */
+	/* seq_cst: against the add and load in pinring_team_advance */
 	__atomic_add_fetch(&team->sleepers, 1, __ATOMIC_SEQ_CST);
 	syscall(SYS_futex, generation_word(team), FUTEX_WAIT_PRIVATE,
 		(uint32_t)generation, NULL, NULL, 0);
@@ -129,8 +130,13 @@ static int host_init(struct pinring_executor *ex)
 						  &h->loop.completions);
 	h->loop.control = ex->control;
 	h->loop.telemetry = ex->telemetry;
+	h->loop.profile = ex->profile;
+	h->loop.counts = &h->counts;
 	h->loop.attachments = ex->attachments;
+	h->loop.limit = ex->config.commands_max;
+	h->loop.idle_ns = (uint64_t)ex->config.idle_ms * 1000000;
 	h->loop.team = &h->team;
+	h->loop.meeting = &h->team.meeting;
 	h->team.workers = ex->config.threads;
 	h->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
 	h->team.submitted = ex->submit_bell;
@@ -214,7 +220,7 @@ static int host_launch(struct pinring_executor *ex)
 	if (!rc)
 		return 0;
 
-	pinring_team_begin(&h->team, 1);
+	pinring_team_advance(&h->team, 1);
 	for (number += 2; number < ex->config.threads; number++)
 		pthread_join(h->threads[number], NULL);
 	if (rc == EINVAL && ex->config.cpu >= 0)

@@ -9,9 +9,11 @@
  * between two team barriers, never from host memory: workers that each looked
  * at a host word would diverge (shared/gpu.md, "Forward progress").
  *
- * The parts that differ between host threads and a CUDA grid - waiting for
- * work, the barrier, the clock, idling - come from team_host.h (and, on a
- * device, its counterpart), included by the file that compiles the loop.
+ * A worker is a host thread or a block of a CUDA grid. A block's threads are
+ * its lanes: all of them call what a host thread calls, and share the elements.
+ * The parts that differ - the lanes, waiting for work, the barrier, the clock,
+ * idling - come from team_host.h or team_cuda.h, included by the file that
+ * compiles the loop.
  */
 #ifndef PINRING_LOOP_H
 #define PINRING_LOOP_H
@@ -37,6 +39,7 @@ struct pinring_attachments {
 /* A checked command: operands as pointers. Coordinator writes. */
 struct pinring_job {
 	__u32 operation;
+	__u64 workers; /* that carry it out: all, or the coordinator alone */
 	__u64 count;
 	float *dst; /* NULL when not given */
 	const float *a, *b;
@@ -45,11 +48,15 @@ struct pinring_job {
 	__u64 *steps; /* of the wave state, coordinator only */
 	__u64 first_step; /* value of *steps when the job began */
 	__u64 source, mic; /* cells */
+	__u64 done;
+};
+
+/* What the workers tell one another while they carry out a job. */
+struct pinring_meeting {
 	double partial[PINRING_PARTS]; /* each written by one worker ... */
 	float extreme[PINRING_PARTS]; /* ... as these, of min and max */
 	float maximum; /* softmax, coordinator writes between barriers */
 	float factor;
-	__u64 done; /* coordinator */
 	__u64 stop[2]; /* coordinator; alternates with the step, so that a slow
 			* worker still reads the step it is on */
 };
@@ -57,18 +64,39 @@ struct pinring_job {
 struct pinring_loop {
 	struct pinring_control_block *control;
 	struct pinring_telemetry *telemetry;
+	struct pinring_profile *profile;
 	struct pinring_device_consumer commands;
 	struct pinring_device_producer completions;
 	const struct pinring_attachments *attachments;
+	__u64 limit; /* ends by itself after so many commands; 0: never */
+	__u64 idle_ns; /* ends by itself when idle for so long; 0: never */
 	/* Coordinator's own copy: a device would fetch each entry over PCIe. */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	__u64 regions;
 	struct pinring_team *team;
+	struct pinring_meeting *meeting;
 	struct pinring_job job;
-	__u64 epoch; /* of the wish last answered */
+	__u64 wish; /* the one last answered */
 	__u32 state;
-	__u64 taken, completed;
+	__u64 taken, completed, heartbeat;
 	struct pinring_telemetry counters;
+	/* Of the profile: counted here, and published when there is time. */
+	struct pinring_profile *counts;
+	__u64 unpublished; /* bit n: row n of counts->duration */
+	__u64 burst; /* commands since the ring was last found empty */
+	__u64 began_ns;
 };
+
+PINRING_FN int pinring_told_to_stop(const struct pinring_loop *loop)
+{
+	return (__u32)pinring_load_word(&loop->control->wanted) ==
+	       PINRING_STATE_TERMINATED;
+}
+
+/* Shows the host that the loop is alive. */
+PINRING_FN void pinring_beat(struct pinring_loop *loop)
+{
+	pinring_store_word(&loop->control->heartbeat, ++loop->heartbeat);
+}
 
 #endif /* PINRING_LOOP_H */

@@ -20,6 +20,10 @@
 #define PINRING_HEARTBEAT_NS 100000000
 #define PINRING_TEAM_SPINS 256 /* polls, some 7 us on x86 */
 
+/* Smaller jobs are done by the coordinator, without waking the team. */
+#define PINRING_TEAM_ELEMENTS 32768
+#define PINRING_TEAM_CELLS 8192
+
 struct pinring_team {
 	/* Coordinator adds 1 for each job and to stop; workers wait on it. */
 	__u64 generation PINRING_ALIGNED(128);
@@ -34,7 +38,90 @@ struct pinring_team {
 	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
 	struct pinring_doorbell *done; /* the host may sleep on it */
 	__u64 spin_ns;
+	struct pinring_meeting meeting PINRING_ALIGNED(128);
 };
+
+/* A host thread is its only lane: all of what follows is known beforehand. */
+PINRING_FN __u32 pinring_lane(void)
+{
+	return 0;
+}
+
+PINRING_FN int pinring_coordinates(__u64 worker)
+{
+	return worker == 0;
+}
+
+/* Of the lanes that coordinate: how many; to wait for one another; to have the
+ * first one's value.
+ */
+#define PINRING_COORDINATORS 1u
+
+PINRING_FN void pinring_together(void)
+{
+}
+
+PINRING_FN int pinring_agree(int value)
+{
+	return value;
+}
+
+/* A share of a job, by all lanes of a worker. */
+#define PINRING_EACH(name, dst, a, b, s0, s1, begin, end) \
+	pinring_##name##_range(dst, a, b, s0, s1, begin, end)
+
+PINRING_FN int pinring_wave_owns(const struct pinring_room *room, __u64 begin,
+				 __u64 end, __u64 cell)
+{
+	const __u64 row = cell / room->nx;
+
+	return row >= begin && row < end;
+}
+
+PINRING_FN void pinring_wave_share(const struct pinring_room *room, int current,
+				   __u64 begin, __u64 end)
+{
+	pinring_wave_rows(room, current, begin, end);
+}
+
+/* Groups of PINRING_LANES lanes reduce a part each. */
+PINRING_FN __u32 pinring_group(void)
+{
+	return 0;
+}
+
+PINRING_FN __u32 pinring_groups(void)
+{
+	return 1;
+}
+
+PINRING_FN int pinring_group_lead(void)
+{
+	return 1;
+}
+
+PINRING_FN double pinring_part_dot(const float *a, const float *b, __u64 begin,
+				   __u64 end)
+{
+	return b ? pinring_dot_range(a, b, begin, end) :
+		   pinring_sum_range(a, begin, end);
+}
+
+PINRING_FN float pinring_part_min(const float *a, __u64 begin, __u64 end)
+{
+	return pinring_reduce_min_range(a, begin, end);
+}
+
+PINRING_FN float pinring_part_max(const float *a, __u64 begin, __u64 end)
+{
+	return pinring_reduce_max_range(a, begin, end);
+}
+
+PINRING_FN double pinring_part_exp_shift(float *dst, const float *a, float max,
+					 __u64 begin, __u64 end)
+{
+	return pinring_exp_shift_range(dst, a, max, begin, end);
+}
 
 /* executor_host.c */
 void pinring_team_sleep(struct pinring_team *team, __u64 generation);
@@ -55,21 +142,22 @@ PINRING_FN __u64 pinring_clock_ns(void)
 }
 
 /* All workers of a job meet here; ends because each of them is a live thread
- * on its way to this very barrier.
+ * on its way to this very barrier. 0; 1, which a thread never sees, if not.
  */
-PINRING_FN void pinring_team_barrier(struct pinring_team *team, __u64 workers)
+PINRING_FN int pinring_team_barrier(struct pinring_loop *loop, __u64 workers)
 {
+	struct pinring_team *team = loop->team;
 	__u64 phase, spins = 0;
 
 	if (workers == 1)
-		return;
+		return 0;
 	phase = __atomic_load_n(&team->phase, __ATOMIC_RELAXED);
 	/* acq_rel: the last to arrive has seen what all others wrote before. */
 	if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == workers) {
 		__atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
 		/* release: pairs with the acquire below */
 		__atomic_store_n(&team->phase, phase + 1, __ATOMIC_RELEASE);
-		return;
+		return 0;
 	}
 	while (__atomic_load_n(&team->phase, __ATOMIC_ACQUIRE) == phase) {
 		if (++spins < PINRING_TEAM_SPINS)
@@ -77,10 +165,17 @@ PINRING_FN void pinring_team_barrier(struct pinring_team *team, __u64 workers)
 		else
 			sched_yield();
 	}
+	return 0;
 }
 
-/* Coordinator: let the team run loop->job, or stop. */
-PINRING_FN void pinring_team_begin(struct pinring_team *team, __u64 stop)
+PINRING_FN int pinring_team_failed(const struct pinring_loop *loop)
+{
+	(void)loop;
+	return 0;
+}
+
+/* Lets those that a failed launch leaves behind go. */
+PINRING_FN void pinring_team_advance(struct pinring_team *team, __u64 stop)
 {
 	team->stop = stop;
 	/* seq_cst: against a worker that is about to sleep */
@@ -89,12 +184,28 @@ PINRING_FN void pinring_team_begin(struct pinring_team *team, __u64 stop)
 		pinring_team_wake(team);
 }
 
-/* Workers but the coordinator: 1 when there is a job, 0 to stop. */
-PINRING_FN int pinring_team_wait(struct pinring_team *team, __u64 *generation)
+/* Coordinator: let job.workers workers run the job. */
+PINRING_FN void pinring_team_begin(struct pinring_loop *loop)
 {
+	if (loop->job.workers > 1)
+		pinring_team_advance(loop->team, 0);
+}
+
+/* Coordinator: let all go. */
+PINRING_FN void pinring_team_end(struct pinring_loop *loop)
+{
+	pinring_team_advance(loop->team, 1);
+}
+
+/* Workers but the coordinator: 1 when there is a job, 0 to stop. */
+PINRING_FN int pinring_team_wait(struct pinring_loop *loop, __u64 worker,
+				 __u64 *generation)
+{
+	struct pinring_team *team = loop->team;
 	__u64 spins = 0;
 
-	/* acquire: pairs with the add in pinring_team_begin */
+	(void)worker;
+	/* acquire: pairs with the add in pinring_team_advance */
 	while (__atomic_load_n(&team->generation, __ATOMIC_ACQUIRE) ==
 	       *generation) {
 		if (++spins < PINRING_TEAM_SPINS)
@@ -108,42 +219,100 @@ PINRING_FN int pinring_team_wait(struct pinring_team *team, __u64 *generation)
 	return !team->stop;
 }
 
+/* What the coordinator saw of the host's side at its last look. */
+struct pinring_intake {
+	__u64 wish;
+	__u64 words[PINRING_SLOT_WORDS];
+};
+
+PINRING_FN void pinring_intake_drop(struct pinring_intake *in)
+{
+	(void)in;
+}
+
+/* The next command, or NULL: there is none, or none is to be taken. */
+PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
+				     struct pinring_intake *in, int taking)
+{
+	/* acquire: what was submitted before the wish is seen after it. */
+	in->wish = pinring_load_word(&loop->control->wanted);
+	if (taking && pinring_device_peek(&loop->commands, in->words))
+		return in->words;
+	return 0;
+}
+
+/*
+ * Answers a command; fenced: its results lie in memory. 0 only if there is no
+ * room and the loop is to end: the host keeps fewer commands in flight than the
+ * completion ring has slots, so there is, unless that rule was broken.
+ */
+PINRING_FN int pinring_answer(struct pinring_loop *loop,
+			      const struct pinring_completion *completion,
+			      int fenced)
+{
+	__u64 words[PINRING_SLOT_WORDS];
+	__u64 spins = 0;
+
+	(void)fenced;
+	pinring_pack_completion(words, completion);
+	while (!pinring_device_send(&loop->completions, words)) {
+		if (++spins > PINRING_TEAM_SPINS && pinring_told_to_stop(loop))
+			return 0;
+		pinring_relax();
+	}
+	return 1;
+}
+
 struct pinring_idle {
 	__u64 polls;
-	__u64 since; /* when the idling began */
+	__u64 now; /* when the clock was last read */
+	__u64 last; /* and when the time before */
+	__u64 since; /* when the idling began; 0: the clock was not yet read */
+	__u64 spun; /* the same of the spinning, which begins after each sleep */
 	__u64 seen; /* submissions, read before the last look at the ring */
 	int drowsy; /* seen is valid: one more look, then sleep */
 };
 
+PINRING_FN void pinring_idle_reset(struct pinring_idle *idle)
+{
+	idle->polls = 0;
+	idle->since = 0;
+	idle->drowsy = 0;
+}
+
 /*
  * Coordinator found nothing to do. Spins for spin_ns, yielding now and then;
  * then notes the doorbell, has the caller look once more, and sleeps.
+ * 1: it has looked at the clock, which it does not do each time.
  */
-PINRING_FN void pinring_idle(struct pinring_loop *loop,
-			     struct pinring_idle *idle)
+PINRING_FN int pinring_idle(struct pinring_loop *loop, struct pinring_idle *idle)
 {
 	if (idle->drowsy) {
+		__u64 most = PINRING_HEARTBEAT_NS;
+
+		if (loop->idle_ns && loop->idle_ns < most)
+			most = loop->idle_ns;
 		idle->drowsy = 0;
 		idle->polls = 0;
 		pinring_store_word(&loop->telemetry->sleeps,
 				   ++loop->counters.sleeps);
 		pinring_doorbell_wait(loop->team->submitted, idle->seen,
-				      PINRING_HEARTBEAT_NS);
-		return;
+				      (int64_t)most);
+		return 0;
 	}
 	pinring_relax();
 	if (++idle->polls % 64)
-		return;
-	if (idle->polls == 64)
-		idle->since = pinring_clock_ns();
-	pinring_store_word(&loop->control->heartbeat,
-			   loop->control->heartbeat + 1);
+		return 0;
 	if (idle->polls % 256 == 0)
 		sched_yield();
-	if (pinring_clock_ns() - idle->since < loop->team->spin_ns)
-		return;
+	idle->now = pinring_clock_ns();
+	if (idle->polls == 64)
+		idle->spun = idle->now;
+	if (idle->now - idle->spun < loop->team->spin_ns)
+		return 1;
 	idle->seen = pinring_doorbell_sequence(loop->team->submitted);
 	idle->drowsy = 1;
+	return 1;
 }
 
 #endif /* PINRING_TEAM_HOST_H */

@@ -77,7 +77,7 @@ static bool name_sane(const char *name)
 
 static bool type_sane(uint32_t type)
 {
-	return type >= PINRING_OBJECT_BYTES && type <= PINRING_OBJECT_POLICY;
+	return type >= PINRING_OBJECT_BYTES && type <= PINRING_OBJECT_PROFILE;
 }
 
 static bool all_zero(const void *data, size_t size)

@@ -82,5 +82,5 @@ case $(readelf -d "$so") in
 esac
 strip -o "$tmp/stripped" "$so"
 size=$(wc -c <"$tmp/stripped")
-check "is under 200 KiB stripped ($size bytes)" test "$size" -lt 204800
+check "is under 250,000 bytes stripped ($size)" test "$size" -lt 250000
 finish

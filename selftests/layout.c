@@ -394,6 +394,14 @@ static const struct field_case telemetry[] = {
 	AT(pinring_telemetry, reserved, 56, 8),
 };
 
+static const struct field_case profile[] = {
+	AT(pinring_profile, alive_ns, 0, 8),
+	AT(pinring_profile, idle_ns, 8, 8),
+	AT(pinring_profile, reserved, 16, 48),
+	AT(pinring_profile, burst, 64, 192),
+	AT(pinring_profile, duration, 256, 16384),
+};
+
 static const struct field_case wave_state[] = {
 	AT(pinring_wave_state, magic, 0, 8),
 	AT(pinring_wave_state, nx, 8, 4),
@@ -440,6 +448,7 @@ static const struct struct_case structs[] = {
 	STRUCT(message_header, 64, 64),
 	STRUCT(control_block, 128, 128),
 	STRUCT(telemetry, 64, 64),
+	STRUCT(profile, 16640, 128),
 	STRUCT(wave_state, 256, 128),
 };
 

@@ -110,7 +110,7 @@ __global__ void loop(struct pinring_device_consumer in,
 	done.id = c.id;
 	done.result = (float)pinring_dot_lane(x, x, 0, c.count, (__u32)t);
 	pinring_room_factors(&room, 0.25, c.s1);
-	pinring_wave_rows(&room, 0, 0, room.ny * room.nz, t, n);
+	pinring_wave_cells(&room, 0, 0, room.ny * room.nz, (__u32)t, (__u32)n);
 	pinring_pack_completion(word, &done);
 	while (!pinring_device_send(&answers, word))
 		pinring_relax();

@@ -16,6 +16,7 @@
 #define TYPE_NAME(x)                                                    \
 	_Generic((x),                                                   \
 		__u64: "__u64", __u64 *: "__u64",                       \
+		__u64 (*)[PINRING_PROFILE_BUCKETS]: "__u64",            \
 		__u32: "__u32", __u32 *: "__u32",                       \
 		__s32: "__s32", __u16: "__u16", __u8: "__u8",           \
 		float: "float", double: "double", char *: "char",       \
@@ -25,6 +26,7 @@
 #define TYPE_UNIT(x)                                                    \
 	_Generic((x),                                                   \
 		__u64 *: sizeof(__u64), __u32 *: sizeof(__u32),         \
+		__u64 (*)[PINRING_PROFILE_BUCKETS]: sizeof(__u64),      \
 		char *: sizeof(char), default: sizeof(x))
 
 #define F(s, field, who)                                          \
@@ -449,6 +451,16 @@ static const struct layout_field telemetry[] = {
 #undef R
 };
 
+static const struct layout_field profile[] = {
+#define R(field, who) F(pinring_profile, field, who)
+	R(alive_ns, "executor"),
+	R(idle_ns, "executor"),
+	R(reserved, "nobody"),
+	R(burst, "executor"),
+	R(duration, "executor"),
+#undef R
+};
+
 static const struct layout_field wave_state[] = {
 #define R(field, who) F(pinring_wave_state, field, who)
 	R(magic, "host, no command in flight"),
@@ -500,6 +512,7 @@ const struct layout_struct layout_structs[] = {
 	S(message_header),
 	S(control_block),
 	S(telemetry),
+	S(profile),
 	S(wave_state),
 };
 

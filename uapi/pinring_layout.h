@@ -82,6 +82,7 @@ enum pinring_object_type {
 	PINRING_OBJECT_PRIORITY = 15, /* struct pinring_priority_header, lanes */
 	PINRING_OBJECT_CHAIN = 16, /* struct pinring_chain_header, segments */
 	PINRING_OBJECT_POLICY = 17, /* struct pinring_policy_header, tallies */
+	PINRING_OBJECT_PROFILE = 18, /* struct pinring_profile */
 };
 
 struct pinring_region_header {
@@ -1011,6 +1012,39 @@ struct pinring_telemetry {
 } PINRING_ALIGNED(64);
 
 PINRING_ASSERT_SIZE(struct pinring_telemetry, 64);
+
+/*
+ * Where the executor's time goes. It counts for itself and publishes here when
+ * the command ring is empty, or every PINRING_PROFILE_EVERY commands: each word
+ * is right, their sum may lag behind the telemetry.
+ */
+#define PINRING_PROFILE_OPERATIONS 64
+#define PINRING_PROFILE_BUCKETS 32
+#define PINRING_PROFILE_BURSTS 24
+#define PINRING_PROFILE_EVERY 1024
+
+struct pinring_profile {
+	/* executor writes */
+	__u64 alive_ns; /* since the launch */
+	__u64 idle_ns; /* of these, without a command for at least 64 looks */
+	__u64 reserved[6];
+	/*
+	 * Ring occupancy: bucket b counts how often 2^b to 2^(b+1) - 1 commands
+	 * were taken one after another before the ring was found empty.
+	 */
+	__u64 burst[PINRING_PROFILE_BURSTS];
+	/*
+	 * Row n: commands of operation n; the last row is of all above. Bucket
+	 * b: those that took 2^b to 2^(b+1) - 1 ns; the last is of all above,
+	 * and the first has those that are not timed (nop, inject, probe, and
+	 * what was refused).
+	 */
+	__u64 duration[PINRING_PROFILE_OPERATIONS][PINRING_PROFILE_BUCKETS];
+} PINRING_ALIGNED(128);
+
+PINRING_ASSERT_SIZE(struct pinring_profile, 16640);
+PINRING_ASSERT_OFFSET(struct pinring_profile, burst, 64);
+PINRING_ASSERT_OFFSET(struct pinring_profile, duration, 256);
 
 /*
  * A command in the eight 56-bit words of a device slot, and its completion.

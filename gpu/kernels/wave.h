@@ -96,23 +96,19 @@ PINRING_FN float pinring_wave_end(const struct pinring_room *room,
 }
 
 /*
- * Lane `lane` of `lanes` takes every lanes-th cell. A single lane runs over the
- * ends of the row as if they had two neighbours in x, and puts them right
- * afterwards: that keeps all but two of the streams aligned, and what it reads
- * beyond the row lies inside the wave's memory (the state before the fields, the
- * row of zeros after).
+ * A row as a host thread steps it: over its ends as if they had two neighbours in
+ * x, which are put right afterwards. That keeps all but two of the streams
+ * aligned, and what it reads beyond the row lies inside the wave's memory (the
+ * state before the fields, the row of zeros after).
  */
 PINRING_FN void pinring_wave_row_step(const struct pinring_room *room,
-				      const struct pinring_wave_row row,
-				      __u64 lane, __u64 lanes)
+				      const struct pinring_wave_row row)
 {
 	const float in_y = (float)row.ny, in_z = (float)row.nz;
 	const int missing = 4 - row.ny - row.nz;
 	const float keep = room->keep[missing];
 	const float gain = room->gain[missing];
-	const __u64 last = room->nx - 1;
-	const __u64 begin = lanes == 1 ? 0 : 1 + lane;
-	const __u64 end = lanes == 1 ? room->nx : last;
+	const __u64 nx = room->nx, last = nx - 1;
 	const float *p = row.p;
 	float *next = row.next;
 	const float before_first = next[0], before_last = next[last];
@@ -121,22 +117,20 @@ PINRING_FN void pinring_wave_row_step(const struct pinring_room *room,
 	if (!missing) {
 		/* Most rows: 6 p is exactly 2 p + 2 p + 2 p, rounded once. */
 		PINRING_IVDEP
-		for (x = begin; x < end; x += lanes)
+		for (x = 0; x < nx; x++)
 			next[x] = pinring_wave_update(
 				room, p[x], next[x],
 				pinring_wave_sum(row, x, p[x - 1], p[x + 1]),
 				6.0f * p[x], 1.0f, 1.0f);
 	} else {
 		PINRING_IVDEP
-		for (x = begin; x < end; x += lanes)
+		for (x = 0; x < nx; x++)
 			next[x] = pinring_wave_update(
 				room, p[x], next[x],
 				pinring_wave_sum(row, x, p[x - 1], p[x + 1]),
 				2.0f * p[x] + in_y * p[x] + in_z * p[x],
 				keep, gain);
 	}
-	if (lane)
-		return;
 	if (!last) {
 		next[0] = pinring_wave_end(room, row, 0, before_first, 0.0f,
 					   0.0f, 0.0f, missing + 2);
@@ -153,8 +147,7 @@ PINRING_FN void pinring_wave_row_step(const struct pinring_room *room,
  * is y = r mod ny, z = r / ny.
  */
 PINRING_FN void pinring_wave_rows(const struct pinring_room *room, int current,
-				  __u64 begin, __u64 end, __u64 lane,
-				  __u64 lanes)
+				  __u64 begin, __u64 end)
 {
 	const __u64 nx = room->nx, ny = room->ny, nz = room->nz;
 	const __u64 plane = nx * ny;
@@ -174,11 +167,64 @@ PINRING_FN void pinring_wave_rows(const struct pinring_room *room, int current,
 			.nz = (z > 0) + (z < nz - 1),
 		};
 
-		pinring_wave_row_step(room, row, lane, lanes);
+		pinring_wave_row_step(room, row);
 		if (++y == ny) {
 			y = 0;
 			z++;
 		}
+	}
+}
+
+/*
+ * The same bits, cell by cell, for lane `lane` of `lanes` that share the rows:
+ * cells begin * nx + lane, + lanes, ... Adjacent lanes are at adjacent x. Where a
+ * neighbour is missing it reads as zero here, too, and gain and keep of a cell
+ * with none missing are 1.
+ */
+PINRING_FN void pinring_wave_cells(const struct pinring_room *room, int current,
+				   __u64 begin, __u64 end, __u32 lane,
+				   __u32 lanes)
+{
+	/* A room has less than 2^28 cells. */
+	const __u32 nx = (__u32)room->nx, ny = (__u32)room->ny;
+	const __u32 nz = (__u32)room->nz, plane = nx * ny;
+	const __u32 last = (__u32)end * nx;
+	const __u32 dx = lanes % nx, dy = lanes / nx % ny, dz = lanes / plane;
+	const float *field = room->field[current];
+	__u32 cell = (__u32)begin * nx + lane;
+	__u32 x = cell % nx, y = cell / nx % ny, z = cell / plane;
+
+	while (cell < last) {
+		const float *p = field + cell;
+		float *next = room->field[!current] + cell;
+		const int in_x = (x > 0) + (x < nx - 1);
+		const int in_y = (y > 0) + (y < ny - 1);
+		const int in_z = (z > 0) + (z < nz - 1);
+		const int missing = 6 - in_x - in_y - in_z;
+		const float left = x ? p[-1] : 0.0f;
+		const float right = x < nx - 1 ? p[1] : 0.0f;
+		const float y_minus = y ? *(p - nx) : 0.0f;
+		const float y_plus = y < ny - 1 ? p[nx] : 0.0f;
+		const float z_minus = z ? *(p - plane) : 0.0f;
+		const float z_plus = z < nz - 1 ? p[plane] : 0.0f;
+
+		*next = pinring_wave_update(
+			room, *p, *next,
+			(left + right) + (y_minus + y_plus) + (z_minus + z_plus),
+			(float)in_x * *p + (float)in_y * *p + (float)in_z * *p,
+			room->keep[missing], room->gain[missing]);
+		cell += lanes;
+		x += dx;
+		if (x >= nx) {
+			x -= nx;
+			y++;
+		}
+		y += dy;
+		if (y >= ny) {
+			y -= ny;
+			z++;
+		}
+		z += dz;
 	}
 }
 

@@ -10,7 +10,8 @@
  * Commands are answered in the order they were submitted, each by exactly one
  * completion. While paused, commands queue. Draining runs what is queued, then
  * terminates; terminating answers the rest with -ECANCELED. (Of an executor that
- * was never launched nobody answers: collecting gives -EPIPE.)
+ * was never launched nobody answers: collecting gives -EPIPE.) By itself it
+ * terminates where commands_max or idle_ms say so.
  *
  * One thread at a time may submit, poll, wait and close. The functions that
  * change or read the state may be called from any thread.
@@ -45,6 +46,19 @@ struct pinring_executor_config {
 	int32_t cpu; /* host: pin thread i to CPU cpu + i; PINRING_CPU_ANY */
 	uint32_t spin_us; /* idle time before the loop sleeps; 0: 200 */
 	uint32_t reserved;
+	/*
+	 * Bounded, for what can only watch a kernel that ends (compute-sanitizer,
+	 * ncu): the loop is active from its launch on, takes what was submitted
+	 * before, and terminates after so many commands. 0: no bound.
+	 */
+	uint64_t commands_max;
+	/*
+	 * The loop terminates when neither a command nor a change of state came
+	 * for so long, with -ETIMEDOUT as the executor's error: a host that died
+	 * leaves no kernel running for ever. 0: never.
+	 */
+	uint32_t idle_ms;
+	uint32_t reserved2;
 };
 
 /* The config to start from: what AUTO finds, one thread, on any CPU. */

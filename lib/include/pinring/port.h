@@ -71,6 +71,12 @@ PINRING_FN void pinring_relax(void)
 	__nanosleep(20);
 }
 
+/* The number of the highest bit set; of 0: 0. */
+PINRING_FN __u32 pinring_log2(__u64 x)
+{
+	return 63 - (__u32)__clzll((long long)(x | 1));
+}
+
 PINRING_FN __u32 pinring_float_bits(float f)
 {
 	return __float_as_uint(f);
@@ -119,6 +125,12 @@ PINRING_FN void pinring_relax(void)
 	pinring_pause();
 }
 
+/* The number of the highest bit set; of 0: 0. */
+PINRING_FN __u32 pinring_log2(__u64 x)
+{
+	return 63 - (__u32)__builtin_clzll(x | 1);
+}
+
 PINRING_FN __u32 pinring_float_bits(float f)
 {
 	__u32 u;
@@ -136,5 +148,22 @@ PINRING_FN float pinring_bits_float(__u32 u)
 }
 
 #endif /* host */
+
+/*
+ * Two 32-bit fields side by side, in one access: what travels between the two
+ * sides does so in words of 8 bytes.
+ */
+typedef __u64 __attribute__((may_alias)) pinring_pair;
+
+PINRING_FN __u64 pinring_load_pair(const void *low)
+{
+	return pinring_load_word((const __u64 *)(const pinring_pair *)low);
+}
+
+PINRING_FN void pinring_store_pair(void *low, __u32 value, __u32 next)
+{
+	pinring_store_word((__u64 *)(pinring_pair *)low,
+			   value | (__u64)next << 32);
+}
 
 #endif /* PINRING_PORT_H */

@@ -76,24 +76,34 @@ PINRING_FN __u64 pinring_device_free(struct pinring_device_producer *p,
 	return p->capacity - used < want ? p->capacity - used : want;
 }
 
+/*
+ * Producer: word w of the next message, into room that pinring_device_free saw.
+ * The message is sent when all its words are; the caller then moves on index.
+ */
+PINRING_FN void pinring_device_put(const struct pinring_device_producer *p,
+				   __u32 w, __u64 payload)
+{
+	struct pinring_device_slot *slot =
+		&p->slots[p->index & (p->capacity - 1)];
+
+	PINRING_FAULT_STORE(slot, w,
+			    (payload & PINRING_WORD_MASK) |
+				    pinring_device_lap(p->index, p->shift),
+			    p->index);
+}
+
 /* Producer. 1: sent; 0: no room, nothing written. Payload bits 56-63 are cut. */
 PINRING_FN int pinring_device_send(struct pinring_device_producer *p,
 				   const __u64 payload[PINRING_SLOT_WORDS])
 {
-	struct pinring_device_slot *slot;
-	__u64 lap;
-	int w;
+	__u32 w;
 
 	if (!pinring_device_free(p, 1))
 		return 0;
-	slot = &p->slots[p->index & (p->capacity - 1)];
-	lap = pinring_device_lap(p->index, p->shift);
 	/* What the message refers to must be visible before the message. */
 	pinring_fence_publish();
 	for (w = 0; w < PINRING_SLOT_WORDS; w++)
-		PINRING_FAULT_STORE(slot, w,
-				    (payload[w] & PINRING_WORD_MASK) | lap,
-				    p->index);
+		pinring_device_put(p, w, payload[w]);
 	p->index++;
 	return 1;
 }
