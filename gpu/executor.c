@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <pinring/ring.h>
@@ -12,9 +13,6 @@
 #define DEPTH_DEFAULT 256
 #define DEPTH_MAX 65536
 #define SPIN_US_DEFAULT 200
-#define PAGE 4096
-#define ATTACHMENTS \
-	((sizeof(struct pinring_attachments) + PAGE - 1) & ~(PAGE - 1ul))
 
 static int take_executor_config(struct pinring_device *device,
 				const struct pinring_executor_config *from,
@@ -28,8 +26,6 @@ static int take_executor_config(struct pinring_device *device,
 					 "pinring_executor_config");
 	if (rc)
 		return rc;
-	if (!c->threads)
-		c->threads = 1;
 	if (!c->depth)
 		c->depth = DEPTH_DEFAULT;
 	if (!c->spin_us)
@@ -37,10 +33,6 @@ static int take_executor_config(struct pinring_device *device,
 	if (c->kind > PINRING_EXECUTOR_CUDA)
 		return pinring_fail(device, -EINVAL, "kind: no executor %u",
 				    c->kind);
-	if (c->threads > PINRING_THREADS_MAX)
-		return pinring_fail(device, -EINVAL,
-				    "threads: %u is more than %d", c->threads,
-				    PINRING_THREADS_MAX);
 	if (!pinring_power_of_two(c->depth) || c->depth < 4 ||
 	    c->depth > DEPTH_MAX)
 		return pinring_fail(device, -EINVAL,
@@ -48,13 +40,23 @@ static int take_executor_config(struct pinring_device *device,
 				    c->depth, DEPTH_MAX);
 	if (c->cpu < PINRING_CPU_ANY)
 		return pinring_fail(device, -EINVAL, "cpu: %d", c->cpu);
-	if (c->reserved || c->reserved2)
+	if (c->reserved)
 		return pinring_fail(device, -EINVAL, "reserved: not zero");
-	if (c->kind == PINRING_EXECUTOR_CUDA)
-		return pinring_fail(device, -EOPNOTSUPP,
-				    "libpinring %s has no CUDA executor yet; use the host executor",
-				    pinring_version());
+	if (c->gpu < 0)
+		return pinring_fail(device, -EINVAL, "gpu: %d", c->gpu);
 	return 0;
+}
+
+static int make_done_bell(struct pinring_executor *ex)
+{
+	bool module = pinring_device_backend(ex->device) ==
+		      PINRING_BACKEND_MODULE;
+
+	ex->wakes = !ex->ops->stores_only || module;
+	if (ex->ops->stores_only && module)
+		return pinring_doorbell_create_device(ex->region, "done",
+						      &ex->done_bell);
+	return pinring_doorbell_create(ex->region, "done", &ex->done_bell);
 }
 
 static int make_objects(struct pinring_executor *ex)
@@ -94,7 +96,7 @@ static int make_objects(struct pinring_executor *ex)
 	if (!rc)
 		rc = pinring_doorbell_create(r, "submitted", &ex->submit_bell);
 	if (!rc)
-		rc = pinring_doorbell_create(r, "done", &ex->done_bell);
+		rc = make_done_bell(ex);
 	return rc;
 }
 
@@ -102,11 +104,15 @@ static void executor_free(struct pinring_executor *ex)
 {
 	uint64_t i;
 
+	if (ex->lost)
+		return;
 	if (ex->ops)
 		ex->ops->free(ex);
-	for (i = 0; ex->attachments && i < ex->attachments->count; i++)
-		pinring_region_close(ex->attached[i]);
-	free(ex->attachments);
+	if (ex->attachments) {
+		for (i = 0; i < ex->attachments->count; i++)
+			pinring_region_close(ex->attached[i]);
+		munmap(ex->attachments, PINRING_SHARED_BYTES);
+	}
 	pinring_doorbell_close(ex->submit_bell);
 	pinring_doorbell_close(ex->done_bell);
 	pinring_region_close(ex->region);
@@ -114,6 +120,44 @@ static void executor_free(struct pinring_executor *ex)
 	pthread_mutex_destroy(&ex->wish_lock);
 	free(ex->pending);
 	free(ex);
+}
+
+static void *map_shared(void)
+{
+	void *at = mmap(NULL, PINRING_SHARED_BYTES, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	return at == MAP_FAILED ? NULL : at;
+}
+
+static int prepare(struct pinring_executor *ex, uint32_t kind,
+		   struct pinring_device *device,
+		   struct pinring_region_config *config)
+{
+	const struct pinring_executor_ops *ops =
+		kind == PINRING_EXECUTOR_CUDA ? &pinring_cuda_ops :
+						&pinring_host_ops;
+	int rc = ops->prepare(ex, device, config);
+
+	if (rc)
+		return rc;
+	ex->config.kind = kind;
+	ex->ops = ops;
+	return 0;
+}
+
+/* AUTO: a GPU if one can be had, and else the reason why not. */
+static int choose_ops(struct pinring_executor *ex,
+		      struct pinring_region_config *config)
+{
+	uint32_t kind = ex->config.kind;
+
+	if (kind != PINRING_EXECUTOR_AUTO)
+		return prepare(ex, kind, ex->device, config);
+	if (!prepare(ex, PINRING_EXECUTOR_CUDA, NULL, config))
+		return 0;
+	snprintf(ex->reason, sizeof(ex->reason), "%s", pinring_error());
+	return prepare(ex, PINRING_EXECUTOR_HOST, ex->device, config);
 }
 
 int pinring_executor_create(struct pinring_device *device,
@@ -136,16 +180,8 @@ int pinring_executor_create(struct pinring_device *device,
 	ex->config = c;
 	ex->pid = getpid();
 	pthread_mutex_init(&ex->wish_lock, NULL);
-	if (c.kind == PINRING_EXECUTOR_AUTO) {
-		ex->config.kind = PINRING_EXECUTOR_HOST;
-		snprintf(ex->reason, sizeof(ex->reason),
-			 "libpinring %s has no CUDA executor yet",
-			 pinring_version());
-	}
 	ex->pending = calloc(c.depth, sizeof(*ex->pending));
-	ex->attachments = aligned_alloc(PAGE, ATTACHMENTS);
-	if (ex->attachments)
-		memset(ex->attachments, 0, ATTACHMENTS);
+	ex->attachments = map_shared();
 	if (!ex->pending || !ex->attachments) {
 		rc = pinring_fail(device, -ENOMEM,
 				  "no memory for %u commands in flight",
@@ -159,11 +195,11 @@ int pinring_executor_create(struct pinring_device *device,
 		4ull * c.depth * sizeof(struct pinring_device_slot));
 	rc_config.flags = PINRING_REGION_SMALL_PAGES;
 	rc_config.name = "pinring-executor";
-	rc = pinring_region_create(device, &rc_config, &ex->region);
+	rc = choose_ops(ex, &rc_config);
+	if (!rc)
+		rc = pinring_region_create(device, &rc_config, &ex->region);
 	if (!rc)
 		rc = make_objects(ex);
-	if (!rc)
-		ex->ops = &pinring_host_ops;
 	if (!rc)
 		rc = ex->ops->init(ex);
 	if (rc)
@@ -273,7 +309,7 @@ static int wish(struct pinring_executor *ex, enum pinring_state state)
 	/* release: pairs with the load in pinring_obey() */
 	pinring_store_word(&ex->control->wanted,
 			   ++ex->epoch << 32 | (uint64_t)state);
-	pinring_doorbell_ring(ex->submit_bell);
+	pinring_executor_wake(ex);
 out:
 	pthread_mutex_unlock(&ex->wish_lock);
 	return rc;

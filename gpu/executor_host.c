@@ -109,25 +109,44 @@ void pinring_team_wake(struct pinring_team *team)
 	errno = saved;
 }
 
-static int host_init(struct pinring_executor *ex)
+static int host_prepare(struct pinring_executor *ex,
+			struct pinring_device *device,
+			struct pinring_region_config *config)
 {
-	struct host *h = aligned_alloc(128, (sizeof(*h) + 127) & ~127ul);
-	int rc;
+	const struct isa *isa = choose_isa(device);
+	struct host *h;
 
+	(void)config;
+	if (!isa)
+		return -EINVAL;
+	if (ex->config.threads > PINRING_THREADS_MAX)
+		return pinring_fail(device, -EINVAL,
+				    "threads: %u is more than %d",
+				    ex->config.threads, PINRING_THREADS_MAX);
+	if (!ex->config.threads)
+		ex->config.threads = 1;
+	h = aligned_alloc(128, (sizeof(*h) + 127) & ~127ul);
 	if (!h)
-		return pinring_fail(ex->device, -ENOMEM,
+		return pinring_fail(device, -ENOMEM,
 				    "no memory for an executor");
 	memset(h, 0, sizeof(*h));
+	h->isa = isa;
+	ex->isa = isa->name;
 	ex->loop = h;
-	h->isa = choose_isa(ex->device);
-	if (!h->isa)
-		return -EINVAL;
-	ex->isa = h->isa->name;
+	return 0;
+}
+
+static int host_init(struct pinring_executor *ex)
+{
+	struct host *h = ex->loop;
+	int rc;
+
 	rc = pinring_device_consumer_open(ex->region, "commands",
 					  &h->loop.commands);
 	if (!rc)
 		rc = pinring_device_producer_open(ex->region, "completions",
 						  &h->loop.completions);
+	snprintf(ex->placement, sizeof(ex->placement), "in host memory");
 	h->loop.control = ex->control;
 	h->loop.telemetry = ex->telemetry;
 	h->loop.profile = ex->profile;
@@ -246,6 +265,7 @@ static void host_free(struct pinring_executor *ex)
 }
 
 const struct pinring_executor_ops pinring_host_ops = {
+	.prepare = host_prepare,
 	.init = host_init,
 	.attach = host_attach,
 	.launch = host_launch,

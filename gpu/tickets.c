@@ -120,6 +120,8 @@ int pinring_executor_submit(struct pinring_executor *ex,
 	if (!pinring_device_send(&ex->commands, words))
 		return pinring_fail(ex->device, -EAGAIN,
 				    "the command ring is full");
+	if (ex->flush)
+		ex->flush();
 	p->ticket = ex->submitted;
 	p->id = command->id;
 	p->state = command->flags & PINRING_COMMAND_DETACHED ?
@@ -128,7 +130,7 @@ int pinring_executor_submit(struct pinring_executor *ex,
 	if (ticket)
 		*ticket = ex->submitted;
 	__atomic_store_n(&ex->submitted, ex->submitted + 1, __ATOMIC_RELAXED);
-	pinring_doorbell_ring(ex->submit_bell);
+	pinring_executor_wake(ex);
 	return 0;
 }
 
@@ -186,6 +188,17 @@ int pinring_executor_poll(struct pinring_executor *ex, uint64_t ticket,
 	return rc;
 }
 
+static void sleep_on_bell(struct pinring_executor *ex, uint64_t seen,
+			  int64_t deadline)
+{
+	const int64_t nap = 100000; /* twice what the kernel's timer rounds to */
+	int64_t left = deadline == INT64_MAX ? PINRING_FOREVER :
+					       deadline - pinring_now();
+
+	pinring_doorbell_wait(ex->done_bell, seen,
+			      ex->wakes || left < nap ? left : nap);
+}
+
 int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
 			  int64_t timeout_ns,
 			  struct pinring_completion *completion)
@@ -232,10 +245,7 @@ int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
 			sched_yield();
 			continue;
 		}
-		pinring_doorbell_wait(ex->done_bell, seen,
-				      deadline == INT64_MAX ?
-					      PINRING_FOREVER :
-					      deadline - pinring_now());
+		sleep_on_bell(ex, seen, deadline);
 	}
 }
 
@@ -291,6 +301,7 @@ int pinring_executor_info(const struct pinring_executor *ex,
 	info.telemetry.sleeps = pinring_load_word(&t->sleeps);
 	snprintf(info.isa, sizeof(info.isa), "%s", ex->isa);
 	snprintf(info.reason, sizeof(info.reason), "%s", ex->reason);
+	snprintf(info.commands, sizeof(info.commands), "%s", ex->placement);
 	return pinring_give_info(ex->device, out, &info, sizeof(info),
 				 "pinring_executor_info");
 }

@@ -40,7 +40,8 @@ enum pinring_executor_kind {
 struct pinring_executor_config {
 	uint64_t struct_size;
 	uint32_t kind; /* enum pinring_executor_kind */
-	uint32_t threads; /* host: 1 to PINRING_THREADS_MAX; 0: 1 */
+	uint32_t threads; /* host: 1 to PINRING_THREADS_MAX; 0: 1. CUDA: blocks,
+			   * one per SM; 0: as many as the GPU has SMs */
 	uint32_t depth; /* commands in flight, a power of two from 4 to 65536;
 			 * 0: 256 */
 	int32_t cpu; /* host: pin thread i to CPU cpu + i; PINRING_CPU_ANY */
@@ -58,7 +59,7 @@ struct pinring_executor_config {
 	 * leaves no kernel running for ever. 0: never.
 	 */
 	uint32_t idle_ms;
-	uint32_t reserved2;
+	int32_t gpu; /* CUDA: which one, from 0 */
 };
 
 /* The config to start from: what AUTO finds, one thread, on any CPU. */
@@ -159,7 +160,7 @@ pinring_executor_doorbell(struct pinring_executor *executor);
 struct pinring_executor_info {
 	uint64_t struct_size;
 	uint32_t kind; /* what AUTO became */
-	uint32_t threads;
+	uint32_t threads; /* of the host, or blocks of the GPU */
 	uint32_t depth;
 	int32_t error; /* -errno of the last command that failed, or 0 */
 	uint32_t error_id; /* and its id */
@@ -167,8 +168,9 @@ struct pinring_executor_info {
 	uint64_t submitted;
 	uint64_t heartbeat; /* advances while the loop lives */
 	struct pinring_telemetry telemetry;
-	char isa[16]; /* instruction set the loop was built for */
+	char isa[16]; /* what the loop was built for: x86-64-v3, sm_90 */
 	char reason[128]; /* why not CUDA, if AUTO became host */
+	char commands[160]; /* where the command ring lies, and why there */
 };
 
 /* Any thread. */

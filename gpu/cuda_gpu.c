@@ -1,0 +1,432 @@
+// SPDX-License-Identifier: MIT
+/* cuda_gpu.c - a GPU's context, module and registered memory; see cuda_gpu.h. */
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#include "../lib/internal.h"
+#include "cuda_gpu.h"
+#include "loop_cuda.h"
+
+/* Host memory is registered once, for all GPUs. */
+struct registration {
+	struct registration *next;
+	void *base;
+	uint32_t count;
+	struct pinring_gpu *gpu; /* in whose context; a reference is held */
+	bool ours; /* else the application had registered it before */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both lists */
+static struct pinring_gpu *gpus;
+static struct registration *registrations;
+
+/* Absent where the library was built without nvcc. */
+extern const unsigned char pinring_device_code[] __attribute__((weak));
+
+int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device)
+{
+	cuda_result rc = gpu->cuda->context_push(gpu->context);
+
+	if (rc)
+		return pinring_cuda_fail(device, gpu->cuda, rc,
+					 "use the GPU's context");
+	return 0;
+}
+
+void pinring_gpu_leave(struct pinring_gpu *gpu)
+{
+	cuda_context context;
+
+	gpu->cuda->context_pop(&context);
+}
+
+static int attribute(struct pinring_gpu *gpu, int which)
+{
+	int value = 0;
+
+	return gpu->cuda->device_attribute(&value, which, gpu->device) ? 0 :
+									  value;
+}
+
+/* -1 where the machine has one node, or the kernel does not know. */
+static int node_of_bus(const char *bus)
+{
+	char path[96], lower[32];
+	int node = -1;
+	size_t i;
+	FILE *f;
+
+	/* The driver writes 0000:C1:00.0, sysfs 0000:c1:00.0. */
+	for (i = 0; bus[i] && i < sizeof(lower) - 1; i++)
+		lower[i] = bus[i] >= 'A' && bus[i] <= 'F' ?
+				   (char)(bus[i] - 'A' + 'a') :
+				   bus[i];
+	lower[i] = 0;
+	snprintf(path, sizeof(path), "/sys/bus/pci/devices/%s/numa_node",
+		 lower);
+	f = fopen(path, "re");
+	if (!f)
+		return -1;
+	if (fscanf(f, "%d", &node) != 1)
+		node = -1;
+	fclose(f);
+	return node;
+}
+
+/* What a GPU must be able to do, in words if it cannot. */
+static int check_device(struct pinring_gpu *gpu, struct pinring_device *device)
+{
+	const char *lacks = NULL;
+
+	if (attribute(gpu, CUDA_ATTRIBUTE_MAJOR) < 8)
+		lacks = "is older than sm_80";
+	else if (!attribute(gpu, CUDA_ATTRIBUTE_COOPERATIVE_LAUNCH))
+		lacks = "has no cooperative launch (under MPS with less than all of its SMs, or a virtual GPU)";
+	else if (!attribute(gpu, CUDA_ATTRIBUTE_HOST_REGISTER))
+		lacks = "cannot register host memory";
+	else if (attribute(gpu, CUDA_ATTRIBUTE_COMPUTE_MODE) ==
+		 CUDA_COMPUTE_MODE_PROHIBITED)
+		lacks = "is in compute mode PROHIBITED (nvidia-smi -c 0)";
+	else if (attribute(gpu, CUDA_ATTRIBUTE_EXEC_TIMEOUT))
+		lacks = "drives a display that stops kernels after some seconds";
+	if (lacks)
+		return pinring_fail(device, -EOPNOTSUPP, "GPU %d (%s) %s",
+				    gpu->number, gpu->name, lacks);
+	return 0;
+}
+
+/*
+ * A module that is loaded lazily comes with its first launch, which a kernel that
+ * runs would block: now, or not at all.
+ */
+static cuda_result load_now(struct pinring_gpu *gpu,
+			    struct pinring_device *device, int *rc)
+{
+	const struct pinring_cuda *cuda = gpu->cuda;
+	int mode = 0;
+
+	if (cuda->function_load)
+		return cuda->function_load(gpu->loop);
+	if (cuda->loading_mode && !cuda->loading_mode(&mode) &&
+	    mode == CUDA_LOADING_LAZY)
+		*rc = pinring_fail(device, -EOPNOTSUPP,
+				   "this driver loads kernels lazily, which a persistent one does not survive: set CUDA_MODULE_LOADING=EAGER before the program starts");
+	return CUDA_OK;
+}
+
+static int load(struct pinring_gpu *gpu, struct pinring_device *device)
+{
+	const struct pinring_cuda *cuda = gpu->cuda;
+	int threads = 0, blocks = 0, rc = 0;
+	const char *what = "load the loop into the GPU";
+	cuda_result error;
+
+	error = cuda->module_load(&gpu->module, pinring_device_code);
+	if (error == CUDA_NO_BINARY_FOR_GPU)
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "libpinring %s holds no code for GPU %d (%s, %s)",
+				    pinring_version(), gpu->number, gpu->name,
+				    gpu->arch);
+	if (!error)
+		error = cuda->module_function(&gpu->loop, gpu->module,
+					      "pinring_loop_cuda");
+	if (!error)
+		error = load_now(gpu, device, &rc);
+	if (rc)
+		return rc;
+	if (!error)
+		error = cuda->function_attribute(&threads,
+						 CUDA_FUNCTION_MAX_THREADS,
+						 gpu->loop);
+	gpu->threads = threads < PINRING_BLOCK_THREADS ?
+			       (unsigned int)threads & ~31u :
+			       PINRING_BLOCK_THREADS;
+	if (!error)
+		error = cuda->occupancy(&blocks, gpu->loop, (int)gpu->threads,
+					0);
+	if (!error && (blocks < 1 || !gpu->threads))
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "no block of the loop fits an SM of GPU %d (%s)",
+				    gpu->number, gpu->name);
+	/* One a SM: more would share its memory path and gain nothing. */
+	gpu->blocks = (unsigned int)attribute(gpu, CUDA_ATTRIBUTE_SMS);
+	if (!error) {
+		what = "take memory for executors on the GPU";
+		error = cuda->memory_alloc(&gpu->loops,
+					   PINRING_GPU_LOOPS *
+						   sizeof(struct pinring_loop_cuda));
+	}
+	if (error)
+		return pinring_cuda_fail(device, cuda, error, what);
+	pinring_bar_open(cuda, PINRING_GPU_LOOPS * PINRING_BAR_RING_BYTES,
+			 &gpu->bar);
+	return 0;
+}
+
+static void gpu_free(struct pinring_gpu *gpu)
+{
+	const struct pinring_cuda *cuda = gpu->cuda;
+	cuda_context old;
+
+	if (gpu->context && !cuda->context_push(gpu->context)) {
+		pinring_bar_close(cuda, &gpu->bar);
+		if (gpu->loops)
+			cuda->memory_free(gpu->loops);
+		if (gpu->module)
+			cuda->module_unload(gpu->module);
+		cuda->context_pop(&old);
+	}
+	if (gpu->context)
+		cuda->context_release(gpu->device);
+	free(gpu);
+}
+
+static int gpu_open(struct pinring_device *device, int number,
+		    struct pinring_gpu **out)
+{
+	const struct pinring_cuda *cuda;
+	struct pinring_gpu *gpu;
+	char bus[32] = "";
+	cuda_result error;
+	int rc, count = 0;
+
+	if (!pinring_device_code)
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "libpinring %s was built without nvcc, so it has no code for a GPU",
+				    pinring_version());
+	rc = pinring_cuda_open(device, &cuda);
+	if (rc)
+		return rc;
+	error = cuda->device_count(&count);
+	if (!error && number >= count)
+		return pinring_fail(device, -ENODEV,
+				    "gpu: there is no GPU %d, only %d", number,
+				    count);
+	gpu = calloc(1, sizeof(*gpu));
+	if (!gpu)
+		return pinring_fail(device, -ENOMEM, "no memory for a GPU");
+	gpu->cuda = cuda;
+	gpu->number = number;
+	if (!error)
+		error = cuda->device_get(&gpu->device, number);
+	if (!error)
+		error = cuda->device_name(gpu->name, sizeof(gpu->name),
+					  gpu->device);
+	if (!error)
+		error = cuda->device_bus(bus, sizeof(bus), gpu->device);
+	if (error) {
+		rc = pinring_cuda_fail(device, cuda, error, "find the GPU");
+		goto fail;
+	}
+	gpu->node = node_of_bus(bus);
+	snprintf(gpu->arch, sizeof(gpu->arch), "sm_%d%d",
+		 attribute(gpu, CUDA_ATTRIBUTE_MAJOR) % 100,
+		 attribute(gpu, CUDA_ATTRIBUTE_MINOR) % 10);
+	rc = check_device(gpu, device);
+	if (rc)
+		goto fail;
+	error = cuda->context_retain(&gpu->context, gpu->device);
+	if (error) {
+		gpu->context = NULL;
+		rc = pinring_cuda_fail(device, cuda, error,
+				       "make a context on the GPU");
+		goto fail;
+	}
+	rc = pinring_gpu_enter(gpu, device);
+	if (!rc) {
+		rc = load(gpu, device);
+		pinring_gpu_leave(gpu);
+	}
+	if (rc)
+		goto fail;
+	*out = gpu;
+	return 0;
+fail:
+	gpu_free(gpu);
+	return rc;
+}
+
+int pinring_gpu_get(struct pinring_device *device, int number,
+		    struct pinring_gpu **out)
+{
+	struct pinring_gpu *gpu;
+	int rc = 0;
+
+	*out = NULL;
+	pthread_mutex_lock(&lock);
+	for (gpu = gpus; gpu && gpu->number != number; gpu = gpu->next)
+		;
+	if (!gpu) {
+		rc = gpu_open(device, number, &gpu);
+		if (!rc) {
+			gpu->next = gpus;
+			gpus = gpu;
+		}
+	}
+	if (!rc) {
+		gpu->references++;
+		*out = gpu;
+	}
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+static void put(struct pinring_gpu *gpu)
+{
+	struct pinring_gpu **at;
+
+	if (--gpu->references)
+		return;
+	for (at = &gpus; *at != gpu; at = &(*at)->next)
+		;
+	*at = gpu->next;
+	gpu_free(gpu);
+}
+
+void pinring_gpu_put(struct pinring_gpu *gpu)
+{
+	pthread_mutex_lock(&lock);
+	put(gpu);
+	pthread_mutex_unlock(&lock);
+}
+
+int pinring_gpu_take_loop(struct pinring_gpu *gpu,
+			  struct pinring_device *device, uint32_t *number)
+{
+	uint32_t i;
+
+	pthread_mutex_lock(&lock);
+	for (i = 0; i < PINRING_GPU_LOOPS && gpu->taken >> i & 1; i++)
+		;
+	if (i < PINRING_GPU_LOOPS)
+		gpu->taken |= 1u << i;
+	pthread_mutex_unlock(&lock);
+	if (i == PINRING_GPU_LOOPS)
+		return pinring_fail(device, -EBUSY,
+				    "GPU %d runs %d executors of this process already",
+				    gpu->number, PINRING_GPU_LOOPS);
+	*number = i;
+	return 0;
+}
+
+void pinring_gpu_give_loop(struct pinring_gpu *gpu, uint32_t number)
+{
+	pthread_mutex_lock(&lock);
+	gpu->taken &= ~(1u << number);
+	pthread_mutex_unlock(&lock);
+}
+
+static int fail_register(struct pinring_gpu *gpu, struct pinring_device *device,
+			 cuda_result error, size_t size)
+{
+	struct rlimit limit;
+
+	if (!getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < size)
+		return pinring_fail(device, -ENOMEM,
+				    "cannot pin %zu bytes for the GPU: RLIMIT_MEMLOCK is %llu (ulimit -l, or LimitMEMLOCK= of systemd)",
+				    size, (unsigned long long)limit.rlim_cur);
+	return pinring_cuda_fail(device, gpu->cuda, error,
+				 "register memory with the GPU");
+}
+
+static int register_pages(struct pinring_gpu *gpu,
+			  struct pinring_device *device, void *base,
+			  size_t size, struct registration **out)
+{
+	struct registration *r = calloc(1, sizeof(*r));
+	cuda_result error;
+
+	if (!r)
+		return pinring_fail(device, -ENOMEM,
+				    "no memory to register memory");
+	error = gpu->cuda->host_register(base, size,
+					 CUDA_REGISTER_PORTABLE |
+						 CUDA_REGISTER_DEVICEMAP);
+	if (error && error != CUDA_ALREADY_REGISTERED) {
+		free(r);
+		return fail_register(gpu, device, error, size);
+	}
+	r->base = base;
+	r->ours = !error;
+	r->gpu = gpu;
+	gpu->references++;
+	r->next = registrations;
+	registrations = r;
+	*out = r;
+	return 0;
+}
+
+static struct registration **find_registration(const void *base)
+{
+	struct registration **at = &registrations;
+
+	while (*at && (*at)->base != base)
+		at = &(*at)->next;
+	return at;
+}
+
+static void release_pages(struct registration **at)
+{
+	struct registration *r = *at;
+	cuda_context old;
+
+	*at = r->next;
+	if (r->ours && !r->gpu->cuda->context_push(r->gpu->context)) {
+		r->gpu->cuda->host_unregister(r->base);
+		r->gpu->cuda->context_pop(&old);
+	}
+	put(r->gpu);
+	free(r);
+}
+
+static int map(struct pinring_gpu *gpu, struct pinring_device *device,
+	       void *base, size_t size, cuda_address *address)
+{
+	struct registration *r = *find_registration(base);
+	cuda_result error;
+	int rc;
+
+	if (!r) {
+		rc = register_pages(gpu, device, base, size, &r);
+		if (rc)
+			return rc;
+	}
+	error = gpu->cuda->host_address(address, base, 0);
+	if (!error) {
+		r->count++;
+		return 0;
+	}
+	rc = pinring_cuda_fail(device, gpu->cuda, error,
+			       "map registered memory into the GPU");
+	if (!r->count)
+		release_pages(find_registration(base));
+	return rc;
+}
+
+int pinring_gpu_map(struct pinring_gpu *gpu, struct pinring_device *device,
+		    void *base, size_t size, cuda_address *address)
+{
+	int rc;
+
+	pthread_mutex_lock(&lock);
+	rc = pinring_gpu_enter(gpu, device);
+	if (!rc) {
+		rc = map(gpu, device, base, size, address);
+		pinring_gpu_leave(gpu);
+	}
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+void pinring_gpu_unmap(void *base)
+{
+	struct registration **at;
+
+	pthread_mutex_lock(&lock);
+	at = find_registration(base);
+	if (!--(*at)->count)
+		release_pages(at);
+	pthread_mutex_unlock(&lock);
+}

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * cuda_gpu.h - one GPU, as the executors of this process share it.
+ *
+ * What a running loop must not be disturbed by is done once, by the first
+ * executor: the module is loaded, and memory for the state of all executors there
+ * can be is taken (shared/gpu.md, "Forward progress": loading and allocating may
+ * wait for a kernel that runs). Later ones only register host memory and launch.
+ */
+#ifndef PINRING_GPU_CUDA_GPU_H
+#define PINRING_GPU_CUDA_GPU_H
+
+#include "cuda_bar.h"
+#include "cuda_driver.h"
+#include "executor.h"
+
+#define PINRING_GPU_LOOPS 16 /* executors on one GPU */
+/* The longest command ring that GPU memory is set aside for. */
+#define PINRING_BAR_SLOTS 2048ull
+#define PINRING_BAR_RING_BYTES \
+	(PINRING_BAR_SLOTS * sizeof(struct pinring_device_slot))
+
+struct pinring_gpu {
+	struct pinring_gpu *next;
+	const struct pinring_cuda *cuda;
+	uint32_t references; /* these two under the lock of cuda_gpu.c */
+	uint32_t taken; /* loops, by bits */
+	int number;
+	cuda_device device;
+	/*
+	 * The primary context, which the application's own CUDA code has too: of
+	 * two contexts only one runs at a time.
+	 */
+	cuda_context context;
+	cuda_module module;
+	cuda_function loop;
+	unsigned int threads; /* of a block */
+	unsigned int blocks; /* that can be resident at once */
+	int node; /* NUMA, or -1 */
+	cuda_address loops; /* PINRING_GPU_LOOPS of struct pinring_loop_cuda */
+	struct pinring_bar bar; /* PINRING_GPU_LOOPS command rings, if any */
+	char arch[16]; /* sm_90 */
+	char name[64];
+};
+
+/* 0, or -errno with a sentence. Any thread. */
+int pinring_gpu_get(struct pinring_device *device, int number,
+		    struct pinring_gpu **gpu);
+void pinring_gpu_put(struct pinring_gpu *gpu);
+
+/* Around calls of the driver that need a context. */
+int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device);
+void pinring_gpu_leave(struct pinring_gpu *gpu);
+
+/* A place for an executor's state, on the device; -EBUSY: all are taken. */
+int pinring_gpu_take_loop(struct pinring_gpu *gpu,
+			  struct pinring_device *device, uint32_t *number);
+void pinring_gpu_give_loop(struct pinring_gpu *gpu, uint32_t number);
+
+/*
+ * Lets the GPU reach whole pages of host memory, and says where it finds them.
+ * Counted: the same pages may be mapped for several executors and GPUs.
+ */
+int pinring_gpu_map(struct pinring_gpu *gpu, struct pinring_device *device,
+		    void *base, size_t size, cuda_address *address);
+void pinring_gpu_unmap(void *base);
+
+#endif /* PINRING_GPU_CUDA_GPU_H */

@@ -1,0 +1,333 @@
+// SPDX-License-Identifier: MIT
+/* executor_cuda.c - the executor as one cooperative grid of a GPU. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+
+#include <pinring/ring.h>
+
+#include "cuda_gpu.h"
+#include "loop_cuda.h"
+
+/* A GPU that others use may take a while until it has room for the grid. */
+#define LAUNCH_NS 10000000000
+/* A loop that was told to end looks once a step of an operation. */
+#define JOIN_NS 10000000000
+#define IMAGE_AT 4096 /* in executor->attachments */
+
+struct cuda {
+	struct pinring_gpu *gpu;
+	uint32_t number; /* of its place on the GPU */
+	bool placed, mapped_region, mapped_table;
+	bool in_gpu; /* the command ring: in gpu->bar */
+	cuda_stream stream;
+	cuda_address region; /* executor->region, as the GPU finds it */
+	uint64_t regions; /* attached, and mapped */
+};
+
+_Static_assert(IMAGE_AT + sizeof(struct pinring_loop_cuda) <=
+		       PINRING_SHARED_BYTES, "the image fits the shared pages");
+
+/*
+ * What the loop's state begins as. In registered memory: copying from any other
+ * the driver may wait for what else the GPU does.
+ */
+static struct pinring_loop_cuda *image_of(struct pinring_executor *ex)
+{
+	return (void *)((char *)ex->attachments + IMAGE_AT);
+}
+
+static cuda_address loop_address(const struct cuda *c)
+{
+	return c->gpu->loops + c->number * sizeof(struct pinring_loop_cuda);
+}
+
+static int cuda_prepare(struct pinring_executor *ex,
+			struct pinring_device *device,
+			struct pinring_region_config *config)
+{
+	const char *blocking = getenv("CUDA_LAUNCH_BLOCKING");
+	struct cuda *c;
+	int rc;
+
+	if (blocking && strcmp(blocking, "0") && blocking[0])
+		return pinring_fail(device, -EINVAL,
+				    "CUDA_LAUNCH_BLOCKING=%s: a launch would wait for a kernel that never ends; unset it",
+				    blocking);
+	c = calloc(1, sizeof(*c));
+	if (!c)
+		return pinring_fail(device, -ENOMEM,
+				    "no memory for an executor");
+	rc = pinring_gpu_get(device, ex->config.gpu, &c->gpu);
+	if (!rc && ex->config.threads > c->gpu->blocks)
+		rc = pinring_fail(device, -EINVAL,
+				  "threads: %u blocks do not fit GPU %d at once, %u do",
+				  ex->config.threads, c->gpu->number,
+				  c->gpu->blocks);
+	if (rc) {
+		if (c->gpu)
+			pinring_gpu_put(c->gpu);
+		free(c);
+		return rc;
+	}
+	if (!ex->config.threads)
+		ex->config.threads = c->gpu->blocks;
+	if (c->gpu->node >= 0)
+		config->node = c->gpu->node;
+	ex->loop = c;
+	ex->isa = c->gpu->arch;
+	return 0;
+}
+
+/* Where the GPU finds what lies at `at` in the executor's own region. */
+static void *there(const struct pinring_executor *ex, const void *at)
+{
+	const struct cuda *c = ex->loop;
+	uint64_t offset = (uint64_t)((const unsigned char *)at -
+				     ex->region->base);
+
+	return (void *)(uintptr_t)(c->region + offset);
+}
+
+static int make_image(struct pinring_executor *ex, cuda_address table)
+{
+	struct cuda *c = ex->loop;
+	struct pinring_loop_cuda *image = image_of(ex);
+	struct pinring_loop *loop = &image->loop;
+	struct pinring_object_info bell;
+	uint64_t at = c->number * PINRING_BAR_RING_BYTES;
+	int rc;
+
+	rc = pinring_device_consumer_open(ex->region, "commands",
+					  &loop->commands);
+	if (!rc)
+		rc = pinring_device_producer_open(ex->region, "completions",
+						  &loop->completions);
+	if (!rc)
+		rc = pinring_object_find(ex->region, "done", &bell);
+	if (rc)
+		return rc;
+	if (c->in_gpu) {
+		ex->commands.slots = (void *)(c->gpu->bar.base + at);
+		loop->commands.slots =
+			(void *)(uintptr_t)(c->gpu->bar.address + at);
+		ex->flush = pinring_bar_flush;
+		/* Whatever laps an earlier executor has left there. */
+		memset(ex->commands.slots, 0, PINRING_BAR_RING_BYTES);
+		pinring_bar_flush();
+	} else {
+		loop->commands.slots = there(ex, loop->commands.slots);
+	}
+	loop->commands.head = there(ex, loop->commands.head);
+	loop->completions.slots = there(ex, loop->completions.slots);
+	loop->completions.head = there(ex, loop->completions.head);
+	loop->control = there(ex, ex->control);
+	loop->telemetry = there(ex, ex->telemetry);
+	loop->profile = there(ex, ex->profile);
+	loop->attachments = (const struct pinring_attachments *)(uintptr_t)table;
+	loop->limit = ex->config.commands_max;
+	loop->idle_ns = (uint64_t)ex->config.idle_ms * 1000000;
+	image->team.workers = ex->config.threads;
+	image->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
+	image->team.bell = there(ex, ex->region->base + bell.offset);
+	return 0;
+}
+
+static int cuda_init(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	struct pinring_device *device = ex->device;
+	cuda_address table = 0;
+	cuda_result error;
+	int rc;
+
+	rc = pinring_gpu_take_loop(c->gpu, device, &c->number);
+	c->placed = !rc;
+	c->in_gpu = c->gpu->bar.base &&
+		    ex->commands.capacity <= PINRING_BAR_SLOTS;
+	snprintf(ex->placement, sizeof(ex->placement), "%s",
+		 c->gpu->bar.base && !c->in_gpu ?
+			 "in host memory: depth is more than 1024" :
+			 c->gpu->bar.text);
+	if (!rc) {
+		rc = pinring_gpu_map(c->gpu, device, ex->region->base,
+				     ex->region->size, &c->region);
+		c->mapped_region = !rc;
+	}
+	if (!rc) {
+		rc = pinring_gpu_map(c->gpu, device, ex->attachments,
+				     PINRING_SHARED_BYTES, &table);
+		c->mapped_table = !rc;
+	}
+	if (!rc)
+		rc = pinring_gpu_enter(c->gpu, device);
+	if (rc)
+		return rc;
+	error = c->gpu->cuda->stream_create(&c->stream,
+					    CUDA_STREAM_NON_BLOCKING, 0);
+	pinring_gpu_leave(c->gpu);
+	if (error)
+		return pinring_cuda_fail(device, c->gpu->cuda, error,
+					 "make a stream");
+	return make_image(ex, table);
+}
+
+static int cuda_attach(struct pinring_executor *ex,
+		       struct pinring_region *region,
+		       struct pinring_memory *memory)
+{
+	struct cuda *c = ex->loop;
+	cuda_address at;
+	int rc;
+
+	rc = pinring_gpu_map(c->gpu, ex->device, region->base, region->size,
+			     &at);
+	if (rc)
+		return rc;
+	memory->base = (char *)(uintptr_t)at;
+	c->regions++;
+	return 0;
+}
+
+/* What the driver thinks of the grid. NOT_READY: it runs, or will. */
+static cuda_result query(struct cuda *c)
+{
+	const struct pinring_cuda *cuda = c->gpu->cuda;
+	cuda_context old;
+	cuda_result rc = cuda->context_push(c->gpu->context);
+
+	if (rc)
+		return rc;
+	rc = cuda->stream_query(c->stream);
+	cuda->context_pop(&old);
+	return rc;
+}
+
+static int cuda_alive(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	cuda_result rc = query(c);
+
+	if (rc == CUDA_NOT_READY)
+		return 0;
+	if (rc)
+		return pinring_cuda_fail(ex->device, c->gpu->cuda, rc,
+					 "go on: the persistent kernel died");
+	/* It says so as its last act, before the driver notices its end. */
+	if (pinring_executor_state(ex) == PINRING_STATE_TERMINATED)
+		return 0;
+	return pinring_fail(ex->device, -EIO,
+			    "the persistent kernel ended by itself");
+}
+
+static void nap(void)
+{
+	const struct timespec t = { .tv_nsec = 50000 };
+
+	nanosleep(&t, NULL);
+}
+
+/*
+ * Spinning alone may never start a kernel: some drivers submit what they have
+ * batched only when they are called.
+ */
+static int wait_alive(struct pinring_executor *ex)
+{
+	int64_t deadline = pinring_deadline(LAUNCH_NS);
+	int rc;
+
+	while (pinring_executor_state(ex) == PINRING_STATE_CREATED) {
+		rc = cuda_alive(ex);
+		if (rc)
+			return rc;
+		if (pinring_now() >= deadline)
+			return pinring_fail(ex->device, -ETIMEDOUT,
+					    "the GPU did not start the kernel within 10 s: another kernel may fill it");
+		nap();
+	}
+	return 0;
+}
+
+static int cuda_launch(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	const struct pinring_cuda *cuda = c->gpu->cuda;
+	cuda_address self = loop_address(c);
+	void *parameters[] = { &self };
+	const char *what = "copy the loop's state to the GPU";
+	cuda_result error;
+	int rc;
+
+	rc = pinring_gpu_enter(c->gpu, ex->device);
+	if (rc)
+		return rc;
+	error = cuda->memory_copy_in(self, image_of(ex), sizeof(struct pinring_loop_cuda),
+				     c->stream);
+	if (!error) {
+		what = "launch the persistent kernel";
+		error = cuda->launch_cooperative(c->gpu->loop,
+						 ex->config.threads, 1, 1,
+						 c->gpu->threads, 1, 1, 0,
+						 c->stream, parameters);
+	}
+	pinring_gpu_leave(c->gpu);
+	if (error)
+		return pinring_cuda_fail(ex->device, cuda, error, what);
+	rc = wait_alive(ex);
+	if (rc) {
+		/* It may start yet, and must then find that it is to end. */
+		pinring_store_word(&ex->control->wanted,
+				   1ull << 32 | PINRING_STATE_TERMINATED);
+		ex->lost = query(c) == CUDA_NOT_READY;
+	}
+	return rc;
+}
+
+static void cuda_join(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	int64_t deadline = pinring_deadline(JOIN_NS);
+
+	while (query(c) == CUDA_NOT_READY) {
+		if (pinring_now() >= deadline) {
+			ex->lost = true;
+			return;
+		}
+		nap();
+	}
+}
+
+static void cuda_free(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	cuda_context old;
+	uint64_t i;
+
+	if (!c)
+		return;
+	for (i = 0; i < c->regions; i++)
+		pinring_gpu_unmap(ex->attached[i]->base);
+	if (c->mapped_table)
+		pinring_gpu_unmap(ex->attachments);
+	if (c->mapped_region)
+		pinring_gpu_unmap(ex->region->base);
+	if (c->stream && !c->gpu->cuda->context_push(c->gpu->context)) {
+		c->gpu->cuda->stream_destroy(c->stream);
+		c->gpu->cuda->context_pop(&old);
+	}
+	if (c->placed)
+		pinring_gpu_give_loop(c->gpu, c->number);
+	pinring_gpu_put(c->gpu);
+	free(c);
+}
+
+const struct pinring_executor_ops pinring_cuda_ops = {
+	.stores_only = true,
+	.prepare = cuda_prepare,
+	.init = cuda_init,
+	.attach = cuda_attach,
+	.launch = cuda_launch,
+	.alive = cuda_alive,
+	.join = cuda_join,
+	.free = cuda_free,
+};

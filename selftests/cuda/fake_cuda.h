@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * fake_cuda.h - what tests ask of the fake driver (fake_libcuda.c); they find these
+ * functions as libpinring finds the driver's, by dlopen of libcuda.so.1.
+ */
+#ifndef PINRING_FAKE_CUDA_H
+#define PINRING_FAKE_CUDA_H
+
+/* What there is now; all but calls, launches and same_address are 0 in the end. */
+struct fake_cuda_state {
+	int calls, launches;
+	int contexts, modules, streams, registered, allocated;
+	int depth; /* of this thread's stack of contexts */
+	int misuse; /* calls with a handle or an address that is none */
+	int while_running; /* calls that a persistent kernel may block */
+	int same_address; /* pages the "GPU" finds where the host does */
+};
+
+/* What the GPUs are; a test may change it before the first executor. */
+struct fake_cuda_gpu {
+	int count, version, major;
+	int cooperative, host_register, compute_mode, exec_timeout;
+	int no_room; /* no block fits an SM */
+	int busy; /* kernels are queued and do not start */
+};
+
+/* The nth call of this symbol from now on returns rc, and does nothing. */
+typedef void fake_cuda_fail_t(const char *symbol, int nth, int rc);
+typedef struct fake_cuda_state fake_cuda_look_t(void);
+typedef struct fake_cuda_gpu *fake_cuda_gpu_t(void);
+/* Kernels that run die, as of an illegal address. */
+typedef void fake_cuda_kill_t(void);
+
+fake_cuda_fail_t fake_cuda_fail;
+fake_cuda_look_t fake_cuda_look;
+fake_cuda_gpu_t fake_cuda_gpu;
+fake_cuda_kill_t fake_cuda_kill;
+
+/* gpu/loop_cuda.cu, compiled for the host. */
+void fake_cuda_kernel(void *self);
+
+#endif /* PINRING_FAKE_CUDA_H */

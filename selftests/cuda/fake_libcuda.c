@@ -1,0 +1,581 @@
+// SPDX-License-Identifier: MIT
+/*
+ * fake_libcuda.c - a libcuda.so.1 that has a GPU made of threads.
+ *
+ * The driver API as gpu/cuda_driver.h knows it, and nothing else: two GPUs of three
+ * SMs, blocks of at most 64 threads, and one kernel, the persistent loop, which is
+ * gpu/loop_cuda.cu compiled for the host (simt.h). It is strict where the real one
+ * is undefined: wrong handles, addresses that were not registered, calls without a
+ * context, and whatever a persistent kernel must not meet are refused, and counted.
+ *
+ * Host memory is found by the "GPU" at another address than by the host (where
+ * it can be mapped twice), so that an address not translated is a fault.
+ *
+ * fake_cuda.h: how a test makes calls fail, and sees what was left behind.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "../../gpu/cuda_driver.h"
+#include "fake_cuda.h"
+#include "simt.h"
+
+#define API __attribute__((visibility("default")))
+#define GPUS 2
+#define SMS 3
+#define BLOCK_THREADS 64
+#define ILLEGAL_ADDRESS 700
+#define INVALID_VALUE 1
+#define INVALID_CONTEXT 201
+#define INVALID_HANDLE 400
+
+struct cuda_context {
+	int retained;
+};
+
+struct cuda_module {
+	struct cuda_module *next;
+	struct cuda_context *context;
+};
+
+struct cuda_function {
+	struct cuda_module *module;
+	bool loaded;
+};
+
+struct cuda_stream {
+	struct cuda_stream *next;
+	struct cuda_context *context;
+	struct simt *grid;
+	cuda_result error;
+};
+
+struct pages {
+	struct pages *next;
+	char *host, *device;
+	size_t size;
+	bool registered; /* else allocated on the device */
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static bool initialised;
+static struct cuda_context contexts[GPUS];
+static struct cuda_module *modules;
+static struct cuda_stream *streams;
+static struct pages *memory;
+static struct cuda_function function;
+static _Thread_local struct cuda_context *stack[8];
+static _Thread_local int depth;
+
+/* --------------------------------------------------------------- what tests see */
+static struct {
+	char symbol[64];
+	int countdown;
+	cuda_result rc;
+} planned;
+static struct fake_cuda_state state;
+static struct fake_cuda_gpu gpu = {
+	.major = 9, .cooperative = 1, .host_register = 1, .count = GPUS,
+	.version = 13000,
+};
+
+API void fake_cuda_fail(const char *symbol, int nth, int rc)
+{
+	pthread_mutex_lock(&lock);
+	snprintf(planned.symbol, sizeof(planned.symbol), "%s", symbol);
+	planned.countdown = nth;
+	planned.rc = rc;
+	pthread_mutex_unlock(&lock);
+}
+
+API struct fake_cuda_state fake_cuda_look(void)
+{
+	struct fake_cuda_state copy;
+	struct cuda_stream *s;
+	struct pages *p;
+	int i;
+
+	pthread_mutex_lock(&lock);
+	copy = state;
+	for (i = 0; i < GPUS; i++)
+		copy.contexts += contexts[i].retained;
+	for (s = streams; s; s = s->next)
+		copy.streams++;
+	for (p = memory; p; p = p->next) {
+		copy.registered += p->registered;
+		copy.allocated += !p->registered;
+	}
+	copy.modules = modules ? 1 : 0;
+	pthread_mutex_unlock(&lock);
+	copy.depth = depth;
+	return copy;
+}
+
+API struct fake_cuda_gpu *fake_cuda_gpu(void)
+{
+	return &gpu;
+}
+
+/* The kernel dies, as of an illegal address; its threads are stopped. */
+API void fake_cuda_kill(void)
+{
+	struct cuda_stream *s;
+
+	pthread_mutex_lock(&lock);
+	for (s = streams; s; s = s->next) {
+		if (s->grid)
+			s->error = ILLEGAL_ADDRESS;
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+/* Every call begins here. 0, or what it is to return. */
+static cuda_result enter(const char *symbol, bool needs_context)
+{
+	cuda_result rc = CUDA_OK;
+
+	pthread_mutex_lock(&lock);
+	state.calls++;
+	if (planned.countdown && !strcmp(planned.symbol, symbol) &&
+	    !--planned.countdown)
+		rc = planned.rc;
+	else if (!initialised && strcmp(symbol, "cuInit"))
+		rc = CUDA_NOT_INITIALIZED;
+	else if (needs_context && !depth)
+		rc = INVALID_CONTEXT;
+	if (rc)
+		pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+static cuda_result leave(cuda_result rc)
+{
+	state.misuse += rc == INVALID_VALUE || rc == INVALID_HANDLE;
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+#define ENTER(symbol, context)                              \
+	do {                                                \
+		cuda_result entered = enter(symbol, context); \
+		if (entered)                                \
+			return entered;                     \
+	} while (0)
+
+/* ------------------------------------------------------------ driver and devices */
+API cuda_result cuInit(unsigned int flags)
+{
+	ENTER("cuInit", false);
+	initialised = true;
+	return leave(flags ? INVALID_VALUE : CUDA_OK);
+}
+
+API cuda_result cuDriverGetVersion(int *version)
+{
+	*version = gpu.version;
+	return CUDA_OK;
+}
+
+API cuda_result cuGetErrorName(cuda_result rc, const char **name)
+{
+	static _Thread_local char text[32];
+
+	snprintf(text, sizeof(text), "FAKE_ERROR_%d", rc);
+	*name = rc < 1000 ? text : NULL;
+	return CUDA_OK;
+}
+
+API cuda_result cuGetErrorString(cuda_result rc, const char **text)
+{
+	*text = rc < 1000 ? "the fake driver says so" : NULL;
+	return CUDA_OK;
+}
+
+API cuda_result cuDeviceGetCount(int *count)
+{
+	ENTER("cuDeviceGetCount", false);
+	*count = gpu.count;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuDeviceGet(cuda_device *device, int number)
+{
+	ENTER("cuDeviceGet", false);
+	*device = number;
+	return leave(number >= 0 && number < gpu.count ? CUDA_OK :
+							 CUDA_INVALID_DEVICE);
+}
+
+API cuda_result cuDeviceGetName(char *name, int size, cuda_device device)
+{
+	ENTER("cuDeviceGetName", false);
+	snprintf(name, (size_t)size, "Fake %d", device);
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuDeviceGetAttribute(int *value, int which, cuda_device device)
+{
+	ENTER("cuDeviceGetAttribute", false);
+	(void)device;
+	switch (which) {
+	case CUDA_ATTRIBUTE_SMS:
+		*value = SMS;
+		break;
+	case CUDA_ATTRIBUTE_MAJOR:
+		*value = gpu.major;
+		break;
+	case CUDA_ATTRIBUTE_COOPERATIVE_LAUNCH:
+		*value = gpu.cooperative;
+		break;
+	case CUDA_ATTRIBUTE_HOST_REGISTER:
+		*value = gpu.host_register;
+		break;
+	case CUDA_ATTRIBUTE_COMPUTE_MODE:
+		*value = gpu.compute_mode;
+		break;
+	case CUDA_ATTRIBUTE_EXEC_TIMEOUT:
+		*value = gpu.exec_timeout;
+		break;
+	default:
+		*value = 0;
+		break;
+	}
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuDeviceGetPCIBusId(char *name, int size, cuda_device device)
+{
+	ENTER("cuDeviceGetPCIBusId", false);
+	snprintf(name, (size_t)size, "FA%02X:00:00.0", device);
+	return leave(CUDA_OK);
+}
+
+/* --------------------------------------------------------------------- contexts */
+API cuda_result cuDevicePrimaryCtxRetain(cuda_context *context,
+					 cuda_device device)
+{
+	ENTER("cuDevicePrimaryCtxRetain", false);
+	if (device < 0 || device >= GPUS)
+		return leave(INVALID_VALUE);
+	contexts[device].retained++;
+	*context = &contexts[device];
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuDevicePrimaryCtxRelease_v2(cuda_device device)
+{
+	ENTER("cuDevicePrimaryCtxRelease_v2", false);
+	if (!contexts[device].retained)
+		return leave(INVALID_VALUE);
+	contexts[device].retained--;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuCtxPushCurrent_v2(cuda_context context)
+{
+	ENTER("cuCtxPushCurrent_v2", false);
+	if (!context || !context->retained || depth == 8)
+		return leave(INVALID_VALUE);
+	stack[depth++] = context;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuCtxPopCurrent_v2(cuda_context *context)
+{
+	ENTER("cuCtxPopCurrent_v2", true);
+	*context = stack[--depth];
+	return leave(CUDA_OK);
+}
+
+/* ---------------------------------------------------------------------- modules */
+static bool running(void)
+{
+	struct cuda_stream *s;
+
+	for (s = streams; s; s = s->next) {
+		if (s->grid && !simt_done(s->grid))
+			return true;
+	}
+	return false;
+}
+
+API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
+{
+	struct cuda_module *m;
+
+	ENTER("cuModuleLoadData", true);
+	/* What a real driver may wait for, for ever. */
+	state.while_running += running();
+	if (!image)
+		return leave(INVALID_VALUE);
+	m = calloc(1, sizeof(*m));
+	m->context = stack[depth - 1];
+	m->next = modules;
+	modules = m;
+	*module = m;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuModuleUnload(cuda_module module)
+{
+	struct cuda_module **at = &modules;
+
+	ENTER("cuModuleUnload", true);
+	state.while_running += running();
+	while (*at && *at != module)
+		at = &(*at)->next;
+	if (!*at)
+		return leave(INVALID_HANDLE);
+	*at = module->next;
+	free(module);
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuModuleGetFunction(cuda_function *out, cuda_module module,
+				    const char *name)
+{
+	ENTER("cuModuleGetFunction", true);
+	if (!module || strcmp(name, "pinring_loop_cuda"))
+		return leave(500);
+	*out = &function;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuFuncGetAttribute(int *value, int which, cuda_function f)
+{
+	ENTER("cuFuncGetAttribute", true);
+	*value = BLOCK_THREADS;
+	return leave(f == &function && which == CUDA_FUNCTION_MAX_THREADS ?
+			     CUDA_OK :
+			     INVALID_VALUE);
+}
+
+API cuda_result cuFuncLoad(cuda_function f)
+{
+	ENTER("cuFuncLoad", true);
+	f->loaded = true;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuModuleGetLoadingMode(int *mode)
+{
+	ENTER("cuModuleGetLoadingMode", false);
+	*mode = CUDA_LOADING_LAZY;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuOccupancyMaxActiveBlocksPerMultiprocessor(
+	int *blocks, cuda_function f, int threads, size_t shared)
+{
+	ENTER("cuOccupancyMaxActiveBlocksPerMultiprocessor", true);
+	(void)shared;
+	*blocks = gpu.no_room ? 0 : 1;
+	return leave(f == &function && threads == BLOCK_THREADS ? CUDA_OK :
+								  INVALID_VALUE);
+}
+
+/* ----------------------------------------------------------------------- memory */
+static struct pages **find_pages(const void *host)
+{
+	struct pages **at = &memory;
+
+	while (*at && (*at)->host != host)
+		at = &(*at)->next;
+	return at;
+}
+
+API cuda_result cuMemAlloc_v2(cuda_address *to, size_t size)
+{
+	struct pages *p;
+
+	ENTER("cuMemAlloc_v2", true);
+	state.while_running += running();
+	p = calloc(1, sizeof(*p));
+	p->size = (size + 4095) & ~4095ul;
+	p->device = mmap(NULL, p->size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	memset(p->device, 0xa5, p->size);
+	p->host = p->device;
+	p->next = memory;
+	memory = p;
+	*to = (cuda_address)(uintptr_t)p->device;
+	return leave(CUDA_OK);
+}
+
+static cuda_result drop_pages(const void *host, bool registered)
+{
+	struct pages **at = find_pages(host), *p = *at;
+
+	if (!p || p->registered != registered)
+		return registered ? 713 : INVALID_VALUE;
+	/* The real one would unmap under the kernel's feet. */
+	*at = p->next;
+	if (p->device != p->host || !registered)
+		munmap(p->device, p->size);
+	free(p);
+	return CUDA_OK;
+}
+
+API cuda_result cuMemFree_v2(cuda_address at)
+{
+	ENTER("cuMemFree_v2", true);
+	state.while_running += running();
+	return leave(drop_pages((void *)(uintptr_t)at, false));
+}
+
+API cuda_result cuMemHostRegister_v2(void *base, size_t size,
+				     unsigned int flags)
+{
+	struct pages *p;
+
+	ENTER("cuMemHostRegister_v2", true);
+	if ((uintptr_t)base % 4096 || !size ||
+	    flags != (CUDA_REGISTER_PORTABLE | CUDA_REGISTER_DEVICEMAP))
+		return leave(INVALID_VALUE);
+	if (*find_pages(base))
+		return leave(CUDA_ALREADY_REGISTERED);
+	p = calloc(1, sizeof(*p));
+	p->host = base;
+	p->size = (size + 4095) & ~4095ul;
+	p->registered = true;
+	/* Of a shared mapping, an old size of 0 makes a second one. */
+	p->device = mremap(base, 0, p->size, MREMAP_MAYMOVE);
+	if (p->device == MAP_FAILED) {
+		p->device = base;
+		state.same_address++;
+	}
+	p->next = memory;
+	memory = p;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuMemHostUnregister(void *base)
+{
+	ENTER("cuMemHostUnregister", true);
+	return leave(drop_pages(base, true));
+}
+
+API cuda_result cuMemHostGetDevicePointer_v2(cuda_address *to, void *base,
+					     unsigned int flags)
+{
+	struct pages *p;
+
+	ENTER("cuMemHostGetDevicePointer_v2", true);
+	p = *find_pages(base);
+	if (!p || !p->registered || flags)
+		return leave(INVALID_VALUE);
+	*to = (cuda_address)(uintptr_t)p->device;
+	return leave(CUDA_OK);
+}
+
+static bool on_device(cuda_address at, size_t size)
+{
+	char *from = (char *)(uintptr_t)at;
+	struct pages *p;
+
+	for (p = memory; p; p = p->next) {
+		if (!p->registered && from >= p->device &&
+		    from + size <= p->device + p->size)
+			return true;
+	}
+	return false;
+}
+
+static bool in_registered(const char *from, size_t size)
+{
+	struct pages *p;
+
+	for (p = memory; p; p = p->next) {
+		if (p->registered && from >= p->host &&
+		    from + size <= p->host + p->size)
+			return true;
+	}
+	return false;
+}
+
+API cuda_result cuMemcpyHtoDAsync_v2(cuda_address to, const void *from,
+				     size_t size, cuda_stream stream)
+{
+	ENTER("cuMemcpyHtoDAsync_v2", true);
+	state.while_running += !in_registered(from, size) && running();
+	if (!stream || !on_device(to, size))
+		return leave(INVALID_VALUE);
+	memcpy((void *)(uintptr_t)to, from, size);
+	return leave(CUDA_OK);
+}
+
+/* ---------------------------------------------------------- streams and launches */
+API cuda_result cuStreamCreateWithPriority(cuda_stream *stream,
+					   unsigned int flags, int priority)
+{
+	struct cuda_stream *s;
+
+	ENTER("cuStreamCreateWithPriority", true);
+	(void)priority;
+	if (flags != CUDA_STREAM_NON_BLOCKING)
+		return leave(INVALID_VALUE);
+	s = calloc(1, sizeof(*s));
+	s->context = stack[depth - 1];
+	s->next = streams;
+	streams = s;
+	*stream = s;
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuStreamDestroy_v2(cuda_stream stream)
+{
+	struct cuda_stream **at = &streams;
+
+	ENTER("cuStreamDestroy_v2", true);
+	while (*at && *at != stream)
+		at = &(*at)->next;
+	if (!*at)
+		return leave(INVALID_HANDLE);
+	*at = stream->next;
+	if (stream->grid)
+		simt_join(stream->grid);
+	free(stream);
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuStreamQuery(cuda_stream stream)
+{
+	ENTER("cuStreamQuery", true);
+	if (stream->error)
+		return leave(stream->error);
+	return leave(stream->grid && !simt_done(stream->grid) ? CUDA_NOT_READY :
+								CUDA_OK);
+}
+
+API cuda_result cuLaunchCooperativeKernel(
+	cuda_function f, unsigned int grid_x, unsigned int grid_y,
+	unsigned int grid_z, unsigned int block_x, unsigned int block_y,
+	unsigned int block_z, unsigned int shared, cuda_stream stream,
+	void **parameters)
+{
+	cuda_address self;
+
+	ENTER("cuLaunchCooperativeKernel", true);
+	memcpy(&self, parameters[0], sizeof(self));
+	if (f != &function || grid_y != 1 || grid_z != 1 || block_y != 1 ||
+	    block_z != 1 || shared || block_x != BLOCK_THREADS ||
+	    !on_device(self, 1) || !stream || stream->grid)
+		return leave(INVALID_VALUE);
+	state.while_running += !f->loaded && running();
+	if (grid_x > SMS)
+		return leave(CUDA_LAUNCH_TOO_LARGE);
+	/* A GPU that another kernel fills: the launch is queued, and waits. */
+	if (gpu.busy)
+		return leave(CUDA_OK);
+	stream->grid = simt_launch(fake_cuda_kernel, (void *)(uintptr_t)self,
+				   grid_x, block_x);
+	state.launches++;
+	return leave(stream->grid ? CUDA_OK : CUDA_OUT_OF_MEMORY);
+}

@@ -1,0 +1,395 @@
+// SPDX-License-Identifier: MIT
+/*
+ * The host's side of the CUDA executor, on the fake driver of selftests/cuda:
+ * launching, registering, what a persistent kernel must not meet, and a failure of
+ * every call to the driver.
+ */
+#define _GNU_SOURCE
+#include <kselftest_harness.h>
+
+#include <dlfcn.h>
+#include <sys/wait.h>
+
+#include <pinring/pinring.h>
+
+#include "../gpu/cuda_driver.h"
+#include "cuda/fake_cuda.h"
+
+#define SECOND 1000000000ll
+#define COUNT 3000
+
+static fake_cuda_fail_t *fail;
+static fake_cuda_look_t *look;
+static fake_cuda_kill_t *kill_kernels;
+static struct fake_cuda_gpu *gpu;
+
+FIXTURE(cuda)
+{
+	struct pinring_device *device;
+	struct pinring_region *r;
+	struct pinring_executor_config config;
+	struct pinring_object_info a, b, dst;
+};
+
+static bool find_fake(void)
+{
+	/* The executable's runpath leads there, for libpinring too. */
+	void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
+	fake_cuda_gpu_t *gpus;
+
+	if (!library)
+		return false;
+	fail = (fake_cuda_fail_t *)dlsym(library, "fake_cuda_fail");
+	look = (fake_cuda_look_t *)dlsym(library, "fake_cuda_look");
+	kill_kernels = (fake_cuda_kill_t *)dlsym(library, "fake_cuda_kill");
+	gpus = (fake_cuda_gpu_t *)dlsym(library, "fake_cuda_gpu");
+	if (!gpus)
+		return false;
+	gpu = gpus();
+	return true;
+}
+
+FIXTURE_SETUP(cuda)
+{
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+	float *a, *b;
+
+	if (!find_fake()) {
+		SKIP(return, "no fake libcuda.so.1: built without g++ or nvcc");
+	}
+	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
+	ASSERT_EQ(0, pinring_region_create(self->device, &rc, &self->r));
+	ASSERT_EQ(0, pinring_object_create(self->r, "a", PINRING_OBJECT_BYTES,
+					   COUNT * sizeof(float), 0, &self->a));
+	ASSERT_EQ(0, pinring_object_create(self->r, "b", PINRING_OBJECT_BYTES,
+					   COUNT * sizeof(float), 0, &self->b));
+	ASSERT_EQ(0, pinring_object_create(self->r, "dst", PINRING_OBJECT_BYTES,
+					   COUNT * sizeof(float), 0, &self->dst));
+	a = pinring_region_at(self->r, self->a.offset, self->a.length);
+	b = pinring_region_at(self->r, self->b.offset, self->b.length);
+	for (int i = 0; i < COUNT; i++) {
+		a[i] = (float)i;
+		b[i] = 0.5f * (float)i;
+	}
+	self->config = pinring_executor_defaults();
+	self->config.kind = PINRING_EXECUTOR_CUDA;
+	self->config.threads = 2;
+}
+
+FIXTURE_TEARDOWN(cuda)
+{
+	struct fake_cuda_state state;
+
+	pinring_region_close(self->r);
+	pinring_device_close(self->device);
+	if (!look)
+		return;
+	/* Nothing is left on the GPU, and nothing was asked of it that may hang. */
+	state = look();
+	EXPECT_EQ(0, state.contexts);
+	EXPECT_EQ(0, state.modules);
+	EXPECT_EQ(0, state.streams);
+	EXPECT_EQ(0, state.registered);
+	EXPECT_EQ(0, state.allocated);
+	EXPECT_EQ(0, state.depth);
+	EXPECT_EQ(0, state.misuse);
+	EXPECT_EQ(0, state.while_running);
+	EXPECT_EQ(0, state.same_address);
+}
+
+/* dst = a + b, of region number `region`; -errno, or the command's status. */
+static int add(struct pinring_executor *ex, uint32_t region, FIXTURE_DATA(cuda) *self)
+{
+	struct pinring_command c = {
+		.id = 7,
+		.operation = PINRING_OP_ADD,
+		.count = COUNT,
+		.dst = { self->dst.offset, region },
+		.a = { self->a.offset, region },
+		.b = { self->b.offset, region },
+	};
+	float *dst = pinring_region_at(self->r, self->dst.offset, self->dst.length);
+	struct pinring_completion done;
+	int rc;
+
+	memset(dst, 0xff, COUNT * sizeof(float));
+	rc = pinring_executor_call(ex, &c, 60 * SECOND, &done);
+	if (rc || done.status)
+		return rc ? rc : done.status;
+	for (int i = 0; i < COUNT; i++) {
+		if (dst[i] != (float)i + 0.5f * (float)i)
+			return -EBADMSG;
+	}
+	return done.id == 7 && done.done == COUNT ? 0 : -EBADMSG;
+}
+
+/* Everything a program does with an executor; the first error. */
+static int whole_life(FIXTURE_DATA(cuda) *self, int gpu_number)
+{
+	struct pinring_executor_config config = self->config;
+	struct pinring_executor *ex;
+	int rc, region;
+
+	config.gpu = gpu_number;
+	rc = pinring_executor_start(self->device, &config, &ex);
+	if (rc)
+		return rc;
+	region = pinring_executor_attach(ex, self->r);
+	rc = region < 0 ? region : add(ex, (uint32_t)region, self);
+	pinring_executor_close(ex, 10 * SECOND);
+	return rc;
+}
+
+TEST_F(cuda, runs_commands)
+{
+	struct pinring_executor_info info = PINRING_INIT(struct pinring_executor_info);
+	struct pinring_executor *ex;
+
+	self->config.threads = 0;
+	ASSERT_EQ(0, pinring_executor_start(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_attach(ex, self->r));
+	EXPECT_EQ(0, add(ex, 0, self));
+	ASSERT_EQ(0, pinring_executor_info(ex, &info));
+	EXPECT_EQ(PINRING_EXECUTOR_CUDA, info.kind);
+	EXPECT_EQ(3, info.threads);
+	EXPECT_STREQ("sm_90", info.isa);
+	EXPECT_EQ(1, info.telemetry.processed);
+	EXPECT_EQ(0, pinring_executor_close(ex, 10 * SECOND));
+}
+
+TEST_F(cuda, auto_takes_the_gpu)
+{
+	struct pinring_executor_info info = PINRING_INIT(struct pinring_executor_info);
+	struct pinring_executor *ex;
+
+	self->config.kind = PINRING_EXECUTOR_AUTO;
+	ASSERT_EQ(0, pinring_executor_create(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_info(ex, &info));
+	EXPECT_EQ(PINRING_EXECUTOR_CUDA, info.kind);
+	EXPECT_STREQ("", info.reason);
+	EXPECT_EQ(0, pinring_executor_close(ex, 0));
+}
+
+TEST_F(cuda, auto_says_why_not)
+{
+	struct pinring_executor_info info = PINRING_INIT(struct pinring_executor_info);
+	struct pinring_executor *ex;
+
+	gpu->cooperative = 0;
+	self->config.kind = PINRING_EXECUTOR_AUTO;
+	ASSERT_EQ(0, pinring_executor_create(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_info(ex, &info));
+	EXPECT_EQ(PINRING_EXECUTOR_HOST, info.kind);
+	EXPECT_NE(NULL, strstr(info.reason, "cooperative launch"));
+	EXPECT_EQ(0, pinring_executor_close(ex, 0));
+	gpu->cooperative = 1;
+}
+
+/* Later executors find the module loaded and the memory taken. */
+TEST_F(cuda, several_on_one_gpu)
+{
+	struct pinring_executor *ex[3];
+
+	self->config.threads = 1;
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, pinring_executor_start(self->device, &self->config, &ex[i]));
+		ASSERT_EQ(0, pinring_executor_attach(ex[i], self->r));
+	}
+	EXPECT_EQ(1, look().modules);
+	EXPECT_EQ(1, look().allocated);
+	/* The region once, and what each has of its own. */
+	EXPECT_EQ(1 + 3 * 2, look().registered);
+	for (int i = 0; i < 3; i++) {
+		EXPECT_EQ(0, add(ex[i], 0, self));
+	}
+	EXPECT_EQ(0, pinring_executor_close(ex[0], 10 * SECOND));
+	EXPECT_EQ(0, add(ex[2], 0, self));
+	EXPECT_EQ(0, pinring_executor_close(ex[1], 10 * SECOND));
+	EXPECT_EQ(0, pinring_executor_close(ex[2], 10 * SECOND));
+}
+
+/* Memory registered in the first GPU's context outlives its last executor. */
+TEST_F(cuda, on_two_gpus)
+{
+	struct pinring_executor *ex[2];
+
+	self->config.threads = 1;
+	for (int i = 0; i < 2; i++) {
+		self->config.gpu = i;
+		ASSERT_EQ(0, pinring_executor_start(self->device, &self->config, &ex[i]));
+		ASSERT_EQ(0, pinring_executor_attach(ex[i], self->r));
+		EXPECT_EQ(0, add(ex[i], 0, self));
+	}
+	EXPECT_EQ(0, pinring_executor_close(ex[0], 10 * SECOND));
+	EXPECT_EQ(0, add(ex[1], 0, self));
+	EXPECT_EQ(0, pinring_executor_close(ex[1], 10 * SECOND));
+	self->config.gpu = 2;
+	EXPECT_EQ(-ENODEV, pinring_executor_start(self->device, &self->config, &ex[0]));
+	EXPECT_NE(NULL, strstr(pinring_error(), "no GPU 2"));
+}
+
+TEST_F(cuda, no_more_executors_than_places)
+{
+	struct pinring_executor *ex[17] = { NULL };
+	int n = 0, rc = 0;
+
+	while (n < 17) {
+		rc = pinring_executor_create(self->device, &self->config, &ex[n]);
+		if (rc)
+			break;
+		n++;
+	}
+	EXPECT_EQ(16, n);
+	EXPECT_EQ(-EBUSY, rc);
+	pinring_executor_close(ex[5], 0);
+	EXPECT_EQ(0, pinring_executor_create(self->device, &self->config, &ex[5]));
+	for (int i = 0; i < 16; i++) {
+		pinring_executor_close(ex[i], 0);
+	}
+}
+
+TEST_F(cuda, refuses_what_it_cannot_run_on)
+{
+	static const struct {
+		size_t field;
+		int value, rc;
+		const char *says;
+	} cases[] = {
+#define CASE(field, ...) { offsetof(struct fake_cuda_gpu, field), __VA_ARGS__ }
+		CASE(count, 0, -ENODEV, "no GPU 0"),
+		CASE(major, 7, -EOPNOTSUPP, "older than sm_80"),
+		CASE(cooperative, 0, -EOPNOTSUPP, "no cooperative launch"),
+		CASE(host_register, 0, -EOPNOTSUPP, "cannot register host memory"),
+		CASE(compute_mode, 2, -EOPNOTSUPP, "PROHIBITED"),
+		CASE(exec_timeout, 1, -EOPNOTSUPP, "drives a display"),
+		CASE(no_room, 1, -EOPNOTSUPP, "no block of the loop fits"),
+	};
+
+	/* So that the driver itself has begun. */
+	ASSERT_EQ(0, whole_life(self, 0));
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		int *field = (int *)((char *)gpu + cases[i].field), before = *field;
+		struct pinring_executor *ex;
+
+		*field = cases[i].value;
+		EXPECT_EQ(cases[i].rc,
+			  pinring_executor_create(self->device, &self->config, &ex)) {
+			TH_LOG("%s", cases[i].says);
+		}
+		EXPECT_NE(NULL, strstr(pinring_error(), cases[i].says)) {
+			TH_LOG("%s", pinring_error());
+		}
+		*field = before;
+	}
+	self->config.threads = 4;
+	EXPECT_EQ(-EINVAL, whole_life(self, 0));
+	EXPECT_NE(NULL, strstr(pinring_error(), "4 blocks do not fit"));
+}
+
+TEST_F(cuda, refuses_launches_that_wait)
+{
+	setenv("CUDA_LAUNCH_BLOCKING", "1", 1);
+	EXPECT_EQ(-EINVAL, whole_life(self, 0));
+	EXPECT_NE(NULL, strstr(pinring_error(), "CUDA_LAUNCH_BLOCKING=1"));
+	setenv("CUDA_LAUNCH_BLOCKING", "0", 1);
+	EXPECT_EQ(0, whole_life(self, 0));
+	unsetenv("CUDA_LAUNCH_BLOCKING");
+}
+
+/* Each call to the driver fails once; nothing is left behind, and it is said. */
+TEST_F(cuda, every_call_fails_once)
+{
+	static const char *const symbols[] = {
+#define NAME(member, symbol, parameters) symbol,
+		PINRING_CUDA_FUNCTIONS(NAME) PINRING_CUDA_NEWER(NAME)
+	};
+	int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
+		/* Their failures are answered by a default, or are an end. */
+		if (!strcmp(symbols[i], "cuDeviceGetAttribute") ||
+		    !strcmp(symbols[i], "cuCtxPopCurrent_v2"))
+			continue;
+		for (int nth = 1; nth < 64; nth++) {
+			struct fake_cuda_state before = look(), after;
+			int rc;
+
+			fail(symbols[i], nth, 999);
+			rc = whole_life(self, 0);
+			fail("", 0, 0);
+			if (!rc)
+				break;
+			failed++;
+			EXPECT_NE(NULL, strstr(pinring_error(), "FAKE_ERROR_999")) {
+				TH_LOG("%s %d: %d %s", symbols[i], nth, rc,
+				       pinring_error());
+			}
+			after = look();
+			EXPECT_EQ(before.contexts, after.contexts);
+			EXPECT_EQ(before.streams, after.streams) {
+				TH_LOG("%s %d", symbols[i], nth);
+			}
+			EXPECT_EQ(before.registered, after.registered) {
+				TH_LOG("%s %d", symbols[i], nth);
+			}
+			EXPECT_EQ(before.allocated, after.allocated);
+			EXPECT_EQ(before.modules, after.modules);
+		}
+	}
+	EXPECT_LT(15, failed);
+	EXPECT_EQ(0, whole_life(self, 0));
+}
+
+/* What the kernel was at is lost; the process goes on. */
+TEST_F(cuda, a_kernel_that_dies_fails_the_executor)
+{
+	struct pinring_command nop = { .id = 9, .operation = PINRING_OP_NOP };
+	struct pinring_completion done;
+	struct pinring_executor *ex;
+	uint64_t ticket;
+
+	ASSERT_EQ(0, pinring_executor_start(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_call(ex, &nop, 60 * SECOND, &done));
+	kill_kernels();
+	ASSERT_EQ(0, pinring_executor_submit(ex, &nop, &ticket));
+	EXPECT_EQ(-EPIPE, pinring_executor_wait(ex, ticket, 60 * SECOND, &done));
+	EXPECT_NE(NULL, strstr(pinring_error(), "kernel died")) {
+		TH_LOG("%s", pinring_error());
+	}
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(ex));
+	EXPECT_EQ(-EPIPE, pinring_executor_submit(ex, &nop, &ticket));
+	EXPECT_EQ(1, pinring_executor_close(ex, 10 * SECOND));
+}
+
+/* Nobody waits for ever for a GPU that another kernel fills. */
+TEST_F(cuda, a_busy_gpu_is_given_up)
+{
+	struct pinring_executor *ex;
+
+	gpu->busy = 1;
+	EXPECT_NE(0, pinring_executor_start(self->device, &self->config, &ex));
+	gpu->busy = 0;
+}
+
+TEST_F(cuda, a_child_of_fork_is_refused)
+{
+	struct pinring_executor *ex;
+	int status = 0;
+	pid_t child;
+
+	ASSERT_EQ(0, pinring_executor_start(self->device, &self->config, &ex));
+	child = fork();
+	if (!child) {
+		struct pinring_executor *own;
+		int rc = pinring_executor_create(self->device, &self->config, &own);
+
+		_exit(rc == -EOPNOTSUPP && strstr(pinring_error(), "forked") ? 0 : 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, pinring_executor_attach(ex, self->r));
+	EXPECT_EQ(0, add(ex, 0, self));
+	EXPECT_EQ(0, pinring_executor_close(ex, 10 * SECOND));
+}
+
+TEST_HARNESS_MAIN
