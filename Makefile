@@ -45,6 +45,9 @@ HAVE_CAMEL_SPSC := $(if $(HAVE_CXX),$(wildcard /usr/include/readerwriterqueue/re
 HAVE_ATOMIC_QUEUE := $(if $(HAVE_CXX),$(wildcard /usr/include/atomic_queue/atomic_queue.h))
 NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc 2>/dev/null))
 
+# Of these, what nvcc knows.
+cuda_sms := $(filter sm_80 sm_90 sm_100,$(if $(NVCC),$(shell $(NVCC) --list-gpu-code 2>/dev/null)))
+
 building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint check-debug-kernel fuzz,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
@@ -54,6 +57,7 @@ $(call missing,HAVE_SNDFILE,sound files in `pinring run room`,libsndfile1-dev)
 $(call missing,HAVE_SAMPLERATE,resampling in `pinring run room`,libsamplerate0-dev)
 $(call missing,HAVE_PNG,pictures in `pinring run room`,libpng-dev)
 $(call missing,HAVE_CURSES,the screen of `pinring top`,libncurses-dev)
+$(call missing,cuda_sms,the device code of the CUDA executor,nvcc of a CUDA toolkit 12.8 or later (not a Debian package: developer.nvidia.com))
 $(if $(BENCHING),$(call missing,HAVE_CK,ck_ring to compare with,libck-dev))
 $(if $(BENCHING),$(call missing,HAVE_DPDK,DPDK's rte_ring to compare with,libdpdk-dev))
 $(if $(BENCHING),$(call missing,HAVE_BOOST,boost lockfree to compare with,g++ libboost-dev))
@@ -99,7 +103,7 @@ isas := base $(if $(filter x86_64,$(shell uname -m)),v3 v4)
 # Anything that changes these rebuilds everything.
 stamp_text := $(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) $(LIB_CPPFLAGS) \
 	$(LOOP_CFLAGS) $(SMALL) $(no_tables) $(isa_v3) $(isa_v4) \
-	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CURSES) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) \
+	$(HAVE_SNDFILE) $(HAVE_SAMPLERATE) $(HAVE_PNG) $(HAVE_CURSES) $(HAVE_CXX) $(HAVE_CK) $(HAVE_DPDK) $(cuda_sms) \
 	$(wildcard /usr/include/liburing.h) $(HAVE_BOOST) $(HAVE_TBB) $(HAVE_CAMEL) $(HAVE_CAMEL_SPSC) $(HAVE_ATOMIC_QUEUE)
 STAMP := $(BUILD)/.flags
 ifneq ($(building),)
@@ -162,6 +166,40 @@ $(SO): $(lib_obj) lib/libpinring.map
 	$(Q)$(CC) -shared -Wl,-soname,$(@F) -Wl,--version-script=lib/libpinring.map \
 		$(if $(SANITIZE),,-Wl,-z,defs) -Wl,-z,relro,-z,now,-z,noseparate-code \
 		-Wl,-Bsymbolic-functions $(LDFLAGS_ALL) $(lib_obj) $(LIB_LIBS) -o $@
+
+# --------------------------------------------------------------- device code
+# Once for all that is built here. PTX of the least of them: the driver compiles
+# it for any GPU from there on that is not listed.
+DEVICE := build/device
+cuda_images := $(cuda_sms:%=$(DEVICE)/%.cubin) $(if $(cuda_sms),$(DEVICE)/compute_80.ptx)
+FATBIN := $(if $(cuda_sms),$(DEVICE)/loop_cuda.fatbin)
+# math.h says why no fused multiply-add. ptxas says what it used: cuda_sass.sh.
+NVCC_FLAGS := -std=c++20 -O3 --fmad=false -Werror all-warnings \
+	-Xptxas -v,--warn-on-spills,--warn-on-local-memory-usage
+cuda_stamp_text := $(NVCC) $(NVCC_FLAGS) $(cuda_images)
+ifneq ($(and $(building),$(FATBIN)),)
+$(shell mkdir -p $(DEVICE) && echo '$(cuda_stamp_text)' | cmp -s - $(DEVICE)/.flags || \
+	echo '$(cuda_stamp_text)' >$(DEVICE)/.flags)
+endif
+device_src := gpu/loop_cuda.cu $(wildcard gpu/*.h gpu/kernels/*.h lib/include/pinring/*.h) uapi/pinring_layout.h
+$(DEVICE)/include/pinring/pinring_layout.h: uapi/pinring_layout.h
+	$(Q)mkdir -p $(@D)
+	$(Q)ln -sf $(abspath $<) $@
+nvcc_run = $(NVCC) $(NVCC_FLAGS) -I$(DEVICE)/include -Ilib/include $(1) -o $@ $< 2>$@.log || \
+	{ cat $@.log >&2; exit 1; }
+$(DEVICE)/%.cubin: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVICE)/include/pinring/pinring_layout.h
+	$(say) NVCC $@
+	$(Q)$(call nvcc_run,-arch=$* -cubin)
+$(DEVICE)/%.ptx: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVICE)/include/pinring/pinring_layout.h
+	$(say) NVCC $@
+	$(Q)$(call nvcc_run,-arch=$* -ptx)
+$(DEVICE)/loop_cuda.fatbin: $(cuda_images)
+	$(say) FATBIN $@
+	$(Q)$(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --create=$@ \
+		$(foreach sm,$(cuda_sms),--image3=kind=elf$(comma)sm=$(sm:sm_%=%)$(comma)file=$(DEVICE)/$(sm).cubin) \
+		--image3=kind=ptx,sm=80,file=$(DEVICE)/compute_80.ptx
+$(BUILD)/gpu/device_code.o: $(FATBIN)
+$(BUILD)/gpu/device_code.o: CPPFLAGS += $(if $(FATBIN),-DPINRING_DEVICE_FATBIN='"$(FATBIN)"')
 
 $(BUILD)/libpinring.so: $(SO)
 	$(Q)ln -sf $(notdir $<) $@

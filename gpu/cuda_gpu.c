@@ -7,6 +7,7 @@
 
 #include "../lib/internal.h"
 #include "cuda_gpu.h"
+#include "device_code.h"
 #include "loop_cuda.h"
 
 /* Host memory is registered once, for all GPUs. */
@@ -22,8 +23,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both lists */
 static struct pinring_gpu *gpus;
 static struct registration *registrations;
 
-/* Absent where the library was built without nvcc. */
-extern const unsigned char pinring_device_code[] __attribute__((weak));
+
+
 
 int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device)
 {
@@ -192,7 +193,7 @@ static int gpu_open(struct pinring_device *device, int number,
 	cuda_result error;
 	int rc, count = 0;
 
-	if (!pinring_device_code)
+	if (!pinring_device_code_size)
 		return pinring_fail(device, -EOPNOTSUPP,
 				    "libpinring %s was built without nvcc, so it has no code for a GPU",
 				    pinring_version());

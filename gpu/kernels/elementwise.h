@@ -59,6 +59,9 @@ PINRING_FN float pinring_reluf(float a)
 	return a <= 0.0f ? 0.0f : a;
 }
 
+/* So many elements are on their way to a CUDA thread at once. */
+#define PINRING_BATCH 4
+
 /* name, operands read, value; axpy rounds twice: it is no fused multiply-add */
 #define PINRING_ELEMENTWISE_TABLE(OP)			\
 	OP(fill,	0, s0)				\
@@ -88,9 +91,21 @@ PINRING_FN void pinring_##name##_stride(float *dst, const float *a,		\
 					const float *b, float s0, float s1,	\
 					__u64 begin, __u64 end, __u64 step)	\
 {										\
-	__u64 i;								\
+	float x[PINRING_BATCH], y[PINRING_BATCH];				\
+	__u64 i = begin, k;							\
 										\
-	for (i = begin; i < end; i += step)					\
+	for (; i + (PINRING_BATCH - 1) * step < end; i += PINRING_BATCH * step) { \
+		PINRING_UNROLL							\
+		for (k = 0; k < PINRING_BATCH; k++) {				\
+			x[k] = reads > 0 ? a[i + k * step] : 0.0f;		\
+			y[k] = reads > 1 ? b[i + k * step] : 0.0f;		\
+		}								\
+		PINRING_UNROLL							\
+		for (k = 0; k < PINRING_BATCH; k++)				\
+			dst[i + k * step] =					\
+				pinring_##name##_at(x[k], y[k], s0, s1);	\
+	}									\
+	for (; i < end; i += step)						\
 		dst[i] = pinring_##name##_at(reads > 0 ? a[i] : 0.0f,		\
 					     reads > 1 ? b[i] : 0.0f, s0, s1);	\
 }										\

@@ -99,6 +99,7 @@ PINRING_FN double pinring_dot_lane(const float *a, const float *b, __u64 begin,
 	double sum = 0;
 	__u64 i;
 
+	PINRING_UNROLL
 	for (i = begin + lane; i < end; i += PINRING_LANES)
 		sum += b ? (double)a[i] * (double)b[i] : (double)a[i];
 	return sum;
@@ -147,6 +148,22 @@ PINRING_FN float pinring_reduce_least(const float *a, __u32 flip, __u64 begin,
 	return pinring_key_float(least);
 }
 
+/* One lane of it alone, as a key: the order of a minimum is nobody's business. */
+PINRING_FN __s32 pinring_least_lane(const float *a, __u32 flip, __u64 begin,
+				    __u64 end, __u32 lane)
+{
+	__s32 least = pinring_float_key(__builtin_inff());
+	__u64 i;
+
+	PINRING_UNROLL
+	for (i = begin + lane; i < end; i += PINRING_LANES) {
+		const __s32 key = pinring_float_key(pinring_flip_bits(a[i], flip));
+
+		least = key < least ? key : least;
+	}
+	return least;
+}
+
 PINRING_FN float pinring_reduce_min_range(const float *a, __u64 begin, __u64 end)
 {
 	return pinring_reduce_least(a, 0, begin, end);
@@ -186,6 +203,20 @@ PINRING_FN double pinring_exp_shift_range(float *dst, const float *a, float max,
 		pinring_lanes_add(lane, dst, (const float *)0, begin, stop);
 	}
 	return pinring_lanes_combine(lane);
+}
+
+/* One lane of it alone. */
+PINRING_FN double pinring_exp_shift_lane(float *dst, const float *a, float max,
+					 __u64 begin, __u64 end, __u32 lane)
+{
+	double sum = 0;
+	__u64 i;
+
+	for (i = begin + lane; i < end; i += PINRING_LANES) {
+		dst[i] = pinring_exp_shift_at(a[i], max);
+		sum += (double)dst[i];
+	}
+	return sum;
 }
 
 /* The factor for the last pass, pinring_scale_range(). */

@@ -33,6 +33,8 @@ PINRING_HOST_FN void pinring_pause(void)
 #define PINRING_FN static __device__ __forceinline__
 #define PINRING_ONCE static __device__ __noinline__ /* one copy of a large one */
 #define PINRING_IVDEP
+/* Loads of several iterations under way at once: latency is long here. */
+#define PINRING_UNROLL _Pragma("unroll 8")
 
 /* libcu++ atomic_ref would emit generic addressing; this stays in .global. */
 PINRING_FN __u64 pinring_load_word(const __u64 *word)
@@ -101,6 +103,7 @@ PINRING_FN float pinring_bits_float(__u32 u)
 #elif defined(__GNUC__)
 #define PINRING_IVDEP _Pragma("GCC ivdep")
 #endif
+#define PINRING_UNROLL
 
 PINRING_FN __u64 pinring_load_word(const __u64 *word)
 {

@@ -1,0 +1,482 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * team_cuda.h - a team of blocks: lanes, waiting for work, the barrier, the
+ * clock, idling.
+ *
+ * The first warp of block 0 coordinates. All its lanes go through the
+ * coordinator's code; the first one decides and writes, and the others read the
+ * command ring and write completions with it, a whole slot in one access. The
+ * rest of block 0 is parked at the block's barrier, and the other blocks behind
+ * their first thread, which waits for a word in device memory: a small command
+ * wakes nobody.
+ *
+ * What waits for the host is polled relaxed, and fenced once when it has come.
+ * Nothing in host memory is ever read, changed and written in one operation.
+ */
+#ifndef PINRING_TEAM_CUDA_H
+#define PINRING_TEAM_CUDA_H
+
+#include "loop_cuda.h"
+
+#define PINRING_WARP 32u
+#define PINRING_ALL_LANES 0xffffffffu
+#define PINRING_LOOK_SLOTS (PINRING_WARP / PINRING_SLOT_WORDS)
+
+/* Smaller jobs are done by block 0 alone. */
+#ifndef PINRING_TEAM_ELEMENTS
+#define PINRING_TEAM_ELEMENTS 2048
+#define PINRING_TEAM_CELLS 2048
+#endif
+
+#define PINRING_IDLE_POLLS 16 /* between two looks at the clock */
+#define PINRING_HEARTBEAT_NS 100000000 /* between two profiles when idle */
+#define PINRING_NAP_MIN_NS 64
+#define PINRING_NAP_MAX_NS 2048
+#define PINRING_ABORT_NS 10000000000ull
+#define PINRING_ABORT_SPINS 256 /* at a barrier, before the first doubt */
+
+/* A block's shared memory. */
+struct pinring_block {
+	struct pinring_loop loop; /* block 0: the loop; others: its job */
+	struct pinring_profile counts; /* block 0 */
+	__u64 word[PINRING_WARP]; /* of the command ring, as last seen */
+	__u64 answer[PINRING_SLOT_WORDS]; /* on its way to the other ring */
+	struct pinring_loop_cuda *self;
+	__u64 jobs; /* that the whole team was given */
+	__u64 barriers; /* that this block has come to */
+	int stop; /* no more jobs */
+	int given_up; /* at a barrier */
+};
+
+#ifdef PINRING_SIMT
+#include <simt.h>
+#else
+static __shared__ struct pinring_block pinring_here;
+
+PINRING_FN __u64 pinring_clock_ns(void)
+{
+	unsigned long long ns;
+
+	asm volatile("mov.u64 %0, %%globaltimer;" : "=l"(ns));
+	return ns;
+}
+
+/* Words in device memory, between blocks. */
+PINRING_FN __u64 pinring_gpu_load(const __u64 *word)
+{
+	unsigned long long v;
+
+	asm volatile("ld.relaxed.gpu.global.u64 %0, [%1];"
+		     : "=l"(v)
+		     : "l"(__cvta_generic_to_global(word))
+		     : "memory");
+	return v;
+}
+
+/* release: what this block wrote, and what it saw written, before it. */
+PINRING_FN void pinring_gpu_store(__u64 *word, __u64 value)
+{
+	asm volatile("st.release.gpu.global.u64 [%0], %1;"
+		     :
+		     : "l"(__cvta_generic_to_global(word)), "l"(value)
+		     : "memory");
+}
+
+PINRING_FN void pinring_gpu_add(__u64 *word, __u64 value)
+{
+	asm volatile("red.release.gpu.global.add.u64 [%0], %1;"
+		     :
+		     : "l"(__cvta_generic_to_global(word)), "l"(value)
+		     : "memory");
+}
+
+/* acquire: pairs with the two above, after a load that saw what they wrote. */
+PINRING_FN void pinring_gpu_acquire(void)
+{
+	asm volatile("fence.acq_rel.gpu;" ::: "memory");
+}
+#endif
+
+/* -------------------------------------------------------------------- lanes */
+PINRING_FN __u32 pinring_lane(void)
+{
+	return threadIdx.x;
+}
+
+PINRING_FN int pinring_coordinates(__u64 worker)
+{
+	return worker == 0 && threadIdx.x < PINRING_WARP;
+}
+
+#define PINRING_COORDINATORS PINRING_WARP
+
+PINRING_FN void pinring_together(void)
+{
+	__syncwarp();
+}
+
+PINRING_FN int pinring_agree(int value)
+{
+	return __shfl_sync(PINRING_ALL_LANES, value, 0);
+}
+
+#define PINRING_EACH(name, dst, a, b, s0, s1, begin, end) \
+	pinring_##name##_stride(dst, a, b, s0, s1, (begin) + threadIdx.x, end, \
+				blockDim.x)
+
+/* That the calling lane updates the cell, in pinring_wave_share(). */
+PINRING_FN int pinring_wave_owns(const struct pinring_room *room, __u64 begin,
+				 __u64 end, __u64 cell)
+{
+	const __u32 first = (__u32)(begin * room->nx);
+	const __u32 last = (__u32)(end * room->nx);
+
+	return cell >= first && cell < last &&
+	       ((__u32)cell - first) % blockDim.x == threadIdx.x;
+}
+
+PINRING_FN void pinring_wave_share(const struct pinring_room *room, int current,
+				   __u64 begin, __u64 end)
+{
+	pinring_wave_cells(room, current, begin, end, threadIdx.x, blockDim.x);
+}
+
+PINRING_FN __u32 pinring_group(void)
+{
+	return threadIdx.x / PINRING_LANES;
+}
+
+PINRING_FN __u32 pinring_groups(void)
+{
+	return blockDim.x / PINRING_LANES;
+}
+
+PINRING_FN int pinring_group_lead(void)
+{
+	return threadIdx.x % PINRING_LANES == 0;
+}
+
+/* The lanes of the caller's group: the other half of the warp may be elsewhere. */
+PINRING_FN __u32 pinring_group_mask(void)
+{
+	return 0xffffu << (threadIdx.x & PINRING_LANES);
+}
+
+/* The tree of pinring_lanes_combine(); the first lane of the group has the sum. */
+PINRING_FN double pinring_group_combine(double lane)
+{
+	const __u32 mask = pinring_group_mask();
+	__u32 width;
+
+	for (width = PINRING_LANES / 2; width > 0; width /= 2)
+		lane += __shfl_down_sync(mask, lane, width, PINRING_LANES);
+	return lane;
+}
+
+PINRING_FN double pinring_part_dot(const float *a, const float *b, __u64 begin,
+				   __u64 end)
+{
+	return pinring_group_combine(pinring_dot_lane(
+		a, b, begin, end, threadIdx.x % PINRING_LANES));
+}
+
+PINRING_FN float pinring_part_least(const float *a, __u32 flip, __u64 begin,
+				    __u64 end)
+{
+	const __u32 mask = pinring_group_mask();
+	__s32 least = pinring_least_lane(a, flip, begin, end,
+					 threadIdx.x % PINRING_LANES);
+	__u32 width;
+
+	for (width = PINRING_LANES / 2; width > 0; width /= 2) {
+		const __s32 other = __shfl_down_sync(mask, least, width,
+						     PINRING_LANES);
+
+		least = other < least ? other : least;
+	}
+	return pinring_key_float(least);
+}
+
+PINRING_FN float pinring_part_min(const float *a, __u64 begin, __u64 end)
+{
+	return pinring_part_least(a, 0, begin, end);
+}
+
+PINRING_FN float pinring_part_max(const float *a, __u64 begin, __u64 end)
+{
+	return -pinring_part_least(a, PINRING_SIGN_BIT, begin, end);
+}
+
+PINRING_FN double pinring_part_exp_shift(float *dst, const float *a, float max,
+					 __u64 begin, __u64 end)
+{
+	return pinring_group_combine(pinring_exp_shift_lane(
+		dst, a, max, begin, end, threadIdx.x % PINRING_LANES));
+}
+
+/* --------------------------------------------------------------------- team */
+/* The host polls. */
+PINRING_FN void pinring_announce(struct pinring_loop *loop)
+{
+	(void)loop;
+}
+
+/* By so many threads that call it together; whole words. */
+PINRING_FN void pinring_copy(void *to, const void *from, __u64 bytes,
+			     __u32 threads)
+{
+	pinring_pair *t = (pinring_pair *)to;
+	const pinring_pair *f = (const pinring_pair *)from;
+	__u64 i;
+
+	for (i = threadIdx.x; i < bytes / sizeof(*t); i += threads)
+		t[i] = f[i];
+}
+
+/* At a barrier, the coordinator alone: told to end, it waits for so long. */
+PINRING_FN int pinring_loses_hope(const struct pinring_loop *loop, __u64 *since)
+{
+	const __u64 most = loop->team->abort_ns;
+	__u64 now;
+
+	if (!pinring_told_to_stop(loop))
+		return 0;
+	now = pinring_clock_ns();
+	if (!*since)
+		*since = now;
+	return now - *since >= (most ? most : PINRING_ABORT_NS);
+}
+
+/* The first thread of each block. 1: some block will not come. */
+PINRING_FN int pinring_team_meet(struct pinring_loop *loop, __u64 workers)
+{
+	struct pinring_team *team = loop->team;
+	const __u64 all = ++pinring_here.barriers * workers;
+	__u64 spins = 0, since = 0;
+
+	pinring_gpu_add(&team->arrived, 1);
+	while (pinring_gpu_load(&team->arrived) < all) {
+		__nanosleep(20);
+		if (++spins % PINRING_ABORT_SPINS)
+			continue;
+		if (blockIdx.x == 0 && pinring_loses_hope(loop, &since)) {
+			pinring_gpu_store(&team->aborted, 1);
+			pinring_here.given_up = 1;
+			return 1;
+		}
+		if (pinring_gpu_load(&team->aborted))
+			return 1;
+	}
+	pinring_gpu_acquire();
+	return 0;
+}
+
+/* All lanes of all workers of a job. 1, in all lanes: give the job up. */
+PINRING_FN int pinring_team_barrier(struct pinring_loop *loop, __u64 workers)
+{
+	int gives_up = 0;
+
+	__syncthreads();
+	if (workers == 1)
+		return 0;
+	if (threadIdx.x == 0)
+		gives_up = pinring_team_meet(loop, workers);
+	return __syncthreads_or(gives_up);
+}
+
+PINRING_FN int pinring_team_failed(const struct pinring_loop *loop)
+{
+	(void)loop;
+	return pinring_here.given_up;
+}
+
+/* Coordinator: let job.workers workers run the job. */
+PINRING_FN void pinring_team_begin(struct pinring_loop *loop)
+{
+	__syncwarp();
+	if (loop->job.workers > 1) {
+		pinring_copy(&pinring_here.self->job, &loop->job,
+			     sizeof(loop->job), PINRING_WARP);
+		__syncwarp();
+		if (threadIdx.x == 0)
+			pinring_gpu_store(&loop->team->generation,
+					  ++pinring_here.jobs);
+	}
+	__syncthreads();
+}
+
+/* Coordinator: let all go. */
+PINRING_FN void pinring_team_end(struct pinring_loop *loop)
+{
+	if (threadIdx.x == 0) {
+		pinring_here.stop = 1;
+		pinring_gpu_store(&loop->team->generation, PINRING_TEAM_STOP);
+	}
+	__syncthreads();
+}
+
+/* All but the coordinating warp: 1 when there is a job, 0 to stop. */
+PINRING_FN int pinring_team_wait(struct pinring_loop *loop, __u64 worker,
+				 __u64 *generation)
+{
+	__u64 seen;
+
+	if (worker && threadIdx.x == 0) {
+		while ((seen = pinring_gpu_load(&loop->team->generation)) ==
+		       *generation)
+			__nanosleep(20);
+		pinring_gpu_acquire();
+		*generation = seen;
+		pinring_here.stop = seen == PINRING_TEAM_STOP;
+	}
+	__syncthreads();
+	if (pinring_here.stop)
+		return 0;
+	if (worker) {
+		pinring_copy(&loop->job, &pinring_here.self->job,
+			     sizeof(loop->job), blockDim.x);
+		__syncthreads();
+	}
+	return 1;
+}
+
+/* -------------------------------------------------------------------- rings */
+/* What the coordinator saw of the host's side at its last look. */
+struct pinring_intake {
+	__u64 wish;
+	__u64 first; /* command in the first of the slots seen */
+	__u64 count; /* of these, one after another, that are whole */
+};
+
+PINRING_FN void pinring_intake_drop(struct pinring_intake *in)
+{
+	in->count = 0;
+}
+
+/*
+ * The next command, or NULL: there is none, or none is to be taken. One look is
+ * one access by all lanes, to PINRING_LOOK_SLOTS slots and, at the same time, to
+ * the host's wish. What more it brings needs no other look.
+ */
+PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
+				     struct pinring_intake *in, int taking)
+{
+	const struct pinring_device_consumer *c = &loop->commands;
+	const __u32 lane = threadIdx.x % PINRING_SLOT_WORDS;
+	__u64 wish, word, index, held;
+	__u32 other;
+
+	__syncwarp();
+	held = c->index - in->first;
+	if (held >= in->count) {
+		held = 0;
+		in->first = c->index;
+		index = c->index + threadIdx.x / PINRING_SLOT_WORDS;
+		wish = pinring_load_word(&loop->control->wanted);
+		word = pinring_load_word(
+			       &c->slots[index & (c->capacity - 1)].word[lane]) ^
+		       pinring_device_lap(index, c->shift);
+		pinring_here.word[threadIdx.x] = word;
+		/* Of another lap: the first of them ends the row of whole slots. */
+		other = __ballot_sync(PINRING_ALL_LANES,
+				      word >> PINRING_WORD_BITS != 0);
+		in->count = other ? (__u32)(__ffs((int)other) - 1) /
+					    PINRING_SLOT_WORDS :
+				    PINRING_LOOK_SLOTS;
+		in->wish = __shfl_sync(PINRING_ALL_LANES, wish, 0);
+	}
+	if (!taking)
+		in->count = 0;
+	if (held >= in->count)
+		return 0;
+	return &pinring_here.word[held * PINRING_SLOT_WORDS];
+}
+
+/*
+ * Answers a command, eight lanes a word each; fenced: its results lie in memory.
+ * 0 only if there is no room and the loop is to end: the host keeps fewer
+ * commands in flight than the completion ring has slots, so there is, unless that
+ * rule was broken.
+ */
+PINRING_FN int pinring_answer(struct pinring_loop *loop,
+			      const struct pinring_completion *completion,
+			      int fenced)
+{
+	int room = 1;
+
+	if (threadIdx.x == 0) {
+		pinring_pack_completion(pinring_here.answer, completion);
+		while (!pinring_device_free(&loop->completions, 1)) {
+			if (pinring_told_to_stop(loop)) {
+				room = 0;
+				break;
+			}
+			__nanosleep(PINRING_NAP_MAX_NS);
+		}
+	}
+	/* Orders shared memory too, between the lanes. */
+	if (!pinring_agree(room))
+		return 0;
+	__syncwarp();
+	if (fenced)
+		pinring_fence_publish();
+	if (threadIdx.x < PINRING_SLOT_WORDS)
+		pinring_device_put(&loop->completions, threadIdx.x,
+				   pinring_here.answer[threadIdx.x]);
+	__syncwarp();
+	if (threadIdx.x == 0)
+		loop->completions.index++;
+	return 1;
+}
+
+/* --------------------------------------------------------------------- idle */
+struct pinring_idle {
+	__u64 polls;
+	__u64 now; /* when the clock was last read */
+	__u64 last; /* and when the time before */
+	__u64 since; /* when the idling began; 0: the clock was not yet read */
+	__u64 spun; /* when the spinning did, or the last heartbeat */
+	__u32 nap; /* 0: spinning */
+	int drowsy; /* just began to nap, or to show a heartbeat */
+};
+
+PINRING_FN void pinring_idle_reset(struct pinring_idle *idle)
+{
+	idle->polls = 0;
+	idle->since = 0;
+	idle->nap = 0;
+	idle->drowsy = 0;
+}
+
+/*
+ * Coordinator found nothing to do. Spins for spin_ns, then naps for longer and
+ * longer. 1: it has looked at the clock, which it does not do each time.
+ */
+PINRING_FN int pinring_idle(struct pinring_loop *loop, struct pinring_idle *idle)
+{
+	if (idle->nap)
+		__nanosleep(idle->nap);
+	else
+		__nanosleep(0);
+	if (++idle->polls % PINRING_IDLE_POLLS)
+		return 0;
+	idle->now = __shfl_sync(PINRING_ALL_LANES, pinring_clock_ns(), 0);
+	if (idle->polls == PINRING_IDLE_POLLS)
+		idle->spun = idle->now;
+	if (idle->nap && idle->nap < PINRING_NAP_MAX_NS)
+		idle->nap *= 2;
+	idle->drowsy = idle->now - idle->spun >=
+		       (idle->nap ? PINRING_HEARTBEAT_NS : loop->team->spin_ns);
+	if (!idle->drowsy)
+		return 1;
+	idle->spun = idle->now;
+	if (idle->nap)
+		return 1;
+	idle->nap = PINRING_NAP_MIN_NS;
+	if (threadIdx.x == 0)
+		pinring_store_word(&loop->telemetry->sleeps,
+				   ++loop->counters.sleeps);
+	return 1;
+}
+
+#endif /* PINRING_TEAM_CUDA_H */
