@@ -121,7 +121,8 @@ LIB_A := $(BUILD)/libpinring.a
 tool_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/*.c)))
 TOOL := $(BUILD)/tools/pinring
 tests := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard selftests/*.c))) $(BUILD)/selftests/harness/victim
-examples := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard examples/*.c)))
+examples := $(patsubst %.c,$(BUILD)/%,$(sort $(filter-out \
+	$(if $(wildcard /usr/include/liburing.h),,examples/read_blocks.c),$(wildcard examples/*.c))))
 bench_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c)))
 # C++ only wraps C++ peers; without a compiler for it they stay away.
 bench_obj += $(if $(HAVE_CXX),$(patsubst %.cc,$(BUILD)/%.o,$(sort $(wildcard bench/*.cc))))
@@ -238,10 +239,11 @@ $(BUILD)/selftests/%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
 # It runs the victim that lies beside it.
 $(BUILD)/selftests/harness_test: | $(BUILD)/selftests/harness/victim
 
+$(BUILD)/examples/read_blocks: EXTRA_LIBS = -luring
 $(BUILD)/examples/%: examples/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $< $(LDFLAGS_ALL) $(LIB_A) $(LIB_LIBS) -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $< $(LDFLAGS_ALL) $(LIB_A) $(LIB_LIBS) $(EXTRA_LIBS) -o $@
 
 # The wave kernel's limit is a plain loop for this very machine: native, and
 # free to fuse multiply and add, which the executors may not. And no peer runs

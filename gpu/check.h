@@ -16,6 +16,7 @@
 #define PINRING_NEEDS_B 4u
 #define PINRING_NEEDS_WAVE 8u /* a is a wave state */
 #define PINRING_MAY_DST 16u /* one float, if given at all */
+#define PINRING_WHOLE_DST 32u /* count floats, if given at all */
 
 /* -1: no such operation. A switch, since a device has no table for free. */
 PINRING_FN int pinring_operation_needs(__u32 operation)
@@ -48,6 +49,8 @@ PINRING_FN int pinring_operation_needs(__u32 operation)
 		return PINRING_MAY_DST | PINRING_NEEDS_A;
 	case PINRING_OP_DOT:
 		return PINRING_MAY_DST | PINRING_NEEDS_A | PINRING_NEEDS_B;
+	case PINRING_OP_ASK:
+		return PINRING_MAY_DST | PINRING_WHOLE_DST;
 	case PINRING_OP_WAVE_STEP:
 	case PINRING_OP_WAVE_INJECT:
 	case PINRING_OP_WAVE_PROBE:
@@ -206,7 +209,11 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 	if (needs & PINRING_NEEDS_DST ||
 	    (needs & PINRING_MAY_DST && c->dst.region != PINRING_REGION_NONE)) {
 		reason = pinring_check_operand(
-			loop, c->dst, needs & PINRING_MAY_DST ? 1 : c->count,
+			loop, c->dst,
+			needs & PINRING_MAY_DST &&
+					!(needs & PINRING_WHOLE_DST) ?
+				1 :
+				c->count,
 			sizeof(float), sizeof(float), &at);
 		if (reason)
 			return reason;

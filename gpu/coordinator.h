@@ -10,6 +10,8 @@
 
 #include "run.h"
 
+#include "ask.h"
+
 /* A command on its way. */
 struct pinring_turn {
 	struct pinring_command command;
@@ -20,6 +22,7 @@ struct pinring_turn {
 enum pinring_way {
 	PINRING_WAY_NOBODY, /* it is refused or cancelled */
 	PINRING_WAY_ALONE, /* the coordinator's first lane */
+	PINRING_WAY_HOST, /* it asks a service of the host's */
 	PINRING_WAY_TEAM, /* job.workers workers */
 };
 
@@ -154,6 +157,10 @@ PINRING_FN enum pinring_way pinring_prepare(struct pinring_loop *loop,
 	}
 	if (!pinring_worth_timing(job))
 		return PINRING_WAY_ALONE;
+	if (job->operation == PINRING_OP_ASK) {
+		c->start_ns = pinring_clock_ns();
+		return PINRING_WAY_HOST;
+	}
 	job->workers = loop->team->workers;
 	if (job->workers > 1 && !pinring_worth_a_team(job))
 		job->workers = 1;
@@ -197,6 +204,8 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, const __u64 *words,
 		result = pinring_run_job(loop, 0);
 	} else if (lead && way == PINRING_WAY_ALONE) {
 		result = pinring_run_small(&loop->job);
+	} else if (lead && way == PINRING_WAY_HOST) {
+		result = pinring_ask(loop, &turn.command, &turn.completion);
 	}
 	if (lead) {
 		if (way != PINRING_WAY_NOBODY)

@@ -13,6 +13,7 @@
 #define DEPTH_DEFAULT 256
 #define DEPTH_MAX 65536
 #define SPIN_US_DEFAULT 200
+#define ASK_SLOTS 8 /* one is asked at a time */
 
 static int take_executor_config(struct pinring_device *device,
 				const struct pinring_executor_config *from,
@@ -96,6 +97,12 @@ static int make_objects(struct pinring_executor *ex)
 	if (!rc)
 		rc = pinring_doorbell_create(r, "submitted", &ex->submit_bell);
 	if (!rc)
+		rc = pinring_doorbell_create(r, "asked", &ex->ask_bell);
+	if (!rc)
+		rc = pinring_device_ring_create(r, "requests", ASK_SLOTS);
+	if (!rc)
+		rc = pinring_device_ring_create(r, "replies", ASK_SLOTS);
+	if (!rc)
 		rc = make_done_bell(ex);
 	return rc;
 }
@@ -104,6 +111,7 @@ static void executor_free(struct pinring_executor *ex)
 {
 	uint64_t i;
 
+	pinring_services_stop(ex);
 	if (ex->lost)
 		return;
 	if (ex->ops)
@@ -115,6 +123,7 @@ static void executor_free(struct pinring_executor *ex)
 	}
 	pinring_doorbell_close(ex->submit_bell);
 	pinring_doorbell_close(ex->done_bell);
+	pinring_doorbell_close(ex->ask_bell);
 	pinring_region_close(ex->region);
 	pinring_device_close(ex->device);
 	pthread_mutex_destroy(&ex->wish_lock);
@@ -190,7 +199,7 @@ int pinring_executor_create(struct pinring_device *device,
 	}
 	/* Small pages: zeroing 2 MiB would be most of the time this takes. */
 	rc_config = pinring_region_defaults(
-		PINRING_REGION_HEADER_BYTES + 8192 +
+		PINRING_REGION_HEADER_BYTES + 16384 +
 		sizeof(struct pinring_profile) +
 		4ull * c.depth * sizeof(struct pinring_device_slot));
 	rc_config.flags = PINRING_REGION_SMALL_PAGES;

@@ -87,6 +87,8 @@ struct pinring_executor {
 
 	struct pinring_doorbell *submit_bell; /* executor waits */
 	struct pinring_doorbell *done_bell; /* host waits */
+	struct pinring_doorbell *ask_bell; /* the thread of services waits */
+	struct pinring_services *services; /* once any was offered */
 	bool wakes; /* ringing done_bell wakes who sleeps on it */
 	struct pinring_control_block *control;
 	struct pinring_telemetry *telemetry;
@@ -109,6 +111,9 @@ static inline void pinring_executor_wake(struct pinring_executor *executor)
 	if (!executor->ops->stores_only)
 		pinring_doorbell_ring(executor->submit_bell);
 }
+
+/* services.c: ends their thread; sets lost if that does not end. */
+void pinring_services_stop(struct pinring_executor *executor);
 
 /* tickets.c: moves every completion that has come to its ticket's place. */
 void pinring_executor_collect(struct pinring_executor *executor);

@@ -104,6 +104,12 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 		rc = pinring_device_producer_open(ex->region, "completions",
 						  &loop->completions);
 	if (!rc)
+		rc = pinring_device_producer_open(ex->region, "requests",
+						  &loop->requests);
+	if (!rc)
+		rc = pinring_device_consumer_open(ex->region, "replies",
+						  &loop->replies);
+	if (!rc)
 		rc = pinring_object_find(ex->region, "done", &bell);
 	if (rc)
 		return rc;
@@ -121,6 +127,10 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 	loop->commands.head = there(ex, loop->commands.head);
 	loop->completions.slots = there(ex, loop->completions.slots);
 	loop->completions.head = there(ex, loop->completions.head);
+	loop->requests.slots = there(ex, loop->requests.slots);
+	loop->requests.head = there(ex, loop->requests.head);
+	loop->replies.slots = there(ex, loop->replies.slots);
+	loop->replies.head = there(ex, loop->replies.head);
 	loop->control = there(ex, ex->control);
 	loop->telemetry = there(ex, ex->telemetry);
 	loop->profile = there(ex, ex->profile);

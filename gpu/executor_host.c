@@ -147,6 +147,12 @@ static int host_init(struct pinring_executor *ex)
 		rc = pinring_device_producer_open(ex->region, "completions",
 						  &h->loop.completions);
 	snprintf(ex->placement, sizeof(ex->placement), "in host memory");
+	if (!rc)
+		rc = pinring_device_producer_open(ex->region, "requests",
+						  &h->loop.requests);
+	if (!rc)
+		rc = pinring_device_consumer_open(ex->region, "replies",
+						  &h->loop.replies);
 	h->loop.control = ex->control;
 	h->loop.telemetry = ex->telemetry;
 	h->loop.profile = ex->profile;
@@ -160,6 +166,7 @@ static int host_init(struct pinring_executor *ex)
 	h->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
 	h->team.submitted = ex->submit_bell;
 	h->team.done = ex->done_bell;
+	h->team.asked = ex->ask_bell;
 	/* The loop spins by itself before it sleeps here. */
 	pinring_doorbell_spin(ex->submit_bell, 0, 0);
 	return rc;

@@ -33,6 +33,7 @@ struct pinring_memory {
 /* Host appends; count is published with release after the entry. */
 struct pinring_attachments {
 	__u64 count;
+	__u64 services; /* offered, by bits; see service.h */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 };
 
@@ -67,6 +68,9 @@ struct pinring_loop {
 	struct pinring_profile *profile;
 	struct pinring_device_consumer commands;
 	struct pinring_device_producer completions;
+	struct pinring_device_producer requests; /* to the host; ask.h */
+	struct pinring_device_consumer replies;
+	__u64 asked;
 	const struct pinring_attachments *attachments;
 	__u64 limit; /* ends by itself after so many commands; 0: never */
 	__u64 idle_ns; /* ends by itself when idle for so long; 0: never */

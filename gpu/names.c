@@ -28,6 +28,7 @@ static const char *const operations[] = {
 	[PINRING_OP_REDUCE_MIN] = "reduce_min",
 	[PINRING_OP_REDUCE_MAX] = "reduce_max",
 	[PINRING_OP_DOT] = "dot",
+	[PINRING_OP_ASK] = "ask",
 	[PINRING_OP_WAVE_STEP] = "wave_step",
 	[PINRING_OP_WAVE_INJECT] = "wave_inject",
 	[PINRING_OP_WAVE_PROBE] = "wave_probe",
@@ -55,6 +56,8 @@ static const char *const reasons[] = {
 	[PINRING_REASON_WAVE] = "the wave state makes no sense",
 	[PINRING_REASON_CELL] = "a cell lies outside the room",
 	[PINRING_REASON_STOPPED] = "the executor was terminated first",
+	[PINRING_REASON_SERVICE] = "nobody offers that service",
+	[PINRING_REASON_SERVED] = "the service failed",
 };
 
 const char *pinring_operation_name(uint32_t operation)

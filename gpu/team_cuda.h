@@ -221,6 +221,18 @@ PINRING_FN void pinring_announce(struct pinring_loop *loop)
 	(void)loop;
 }
 
+/* The host's thread of services looks for itself. */
+PINRING_FN void pinring_announce_request(struct pinring_loop *loop)
+{
+	(void)loop;
+}
+
+/* While the host works: its answer takes microseconds at least. */
+PINRING_FN void pinring_nap(void)
+{
+	__nanosleep(200);
+}
+
 /* By so many threads that call it together; whole words. */
 PINRING_FN void pinring_copy(void *to, const void *from, __u64 bytes,
 			     __u32 threads)

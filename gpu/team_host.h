@@ -37,6 +37,7 @@ struct pinring_team {
 	__u64 workers PINRING_ALIGNED(128); /* fixed */
 	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
 	struct pinring_doorbell *done; /* the host may sleep on it */
+	struct pinring_doorbell *asked; /* and its services on this one */
 	__u64 spin_ns;
 	struct pinring_meeting meeting PINRING_ALIGNED(128);
 };
@@ -131,6 +132,17 @@ void pinring_team_wake(struct pinring_team *team);
 PINRING_FN void pinring_announce(struct pinring_loop *loop)
 {
 	pinring_doorbell_ring(loop->team->done);
+}
+
+PINRING_FN void pinring_announce_request(struct pinring_loop *loop)
+{
+	pinring_doorbell_ring(loop->team->asked);
+}
+
+/* While somebody else works: a turn for a thread that may share our CPU. */
+PINRING_FN void pinring_nap(void)
+{
+	sched_yield();
 }
 
 PINRING_FN __u64 pinring_clock_ns(void)

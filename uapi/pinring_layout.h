@@ -1094,6 +1094,8 @@ enum pinring_operation {
 	PINRING_OP_REDUCE_MIN = 18,
 	PINRING_OP_REDUCE_MAX = 19,
 	PINRING_OP_DOT = 20,
+	/* a service of the host's, aux & 255, may write to dst: service.h */
+	PINRING_OP_ASK = 24,
 	/* a is a struct pinring_wave_state */
 	PINRING_OP_WAVE_STEP = 32, /* count steps */
 	PINRING_OP_WAVE_INJECT = 33, /* p[aux] += s0 */
@@ -1115,6 +1117,8 @@ enum pinring_reason {
 	PINRING_REASON_WAVE = 7, /* the wave state makes no sense */
 	PINRING_REASON_CELL = 8, /* outside the room */
 	PINRING_REASON_STOPPED = 9, /* terminated before it was done */
+	PINRING_REASON_SERVICE = 10, /* nobody offers it */
+	PINRING_REASON_SERVED = 11, /* the service failed; status says how */
 };
 
 /* -------------------------------------------------------------- wave field

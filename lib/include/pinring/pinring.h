@@ -22,6 +22,7 @@
 #include <pinring/poll.h>
 #include <pinring/doorbell.h>
 #include <pinring/executor.h>
+#include <pinring/service.h>
 #include <pinring/wave.h>
 
 #endif /* PINRING_H */
