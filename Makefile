@@ -70,6 +70,7 @@ endif
 
 # --------------------------------------------------------------------- flags
 CFLAGS ?= -O2 -g
+c_only := -std=gnu11 -Wstrict-prototypes -Wmissing-prototypes
 WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wformat=2 -Wno-format-nonliteral -Werror
 san := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
@@ -120,7 +121,8 @@ SO := $(BUILD)/libpinring.so.$(SOVERSION)
 LIB_A := $(BUILD)/libpinring.a
 tool_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/*.c)))
 TOOL := $(BUILD)/tools/pinring
-tests := $(patsubst %.c,$(BUILD)/%,$(sort $(wildcard selftests/*.c))) $(BUILD)/selftests/harness/victim
+# Without a C++ compiler there is no grid to run cuda_* on.
+tests := $(patsubst %.c,$(BUILD)/%,$(sort $(filter-out $(if $(HAVE_CXX),,selftests/cuda_%),$(wildcard selftests/*.c)))) $(BUILD)/selftests/harness/victim
 examples := $(patsubst %.c,$(BUILD)/%,$(sort $(filter-out \
 	$(if $(wildcard /usr/include/liburing.h),,examples/read_blocks.c),$(wildcard examples/*.c))))
 bench_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c)))
@@ -236,6 +238,23 @@ $(BUILD)/selftests/%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
 	$(Q)$(CC) $(CPPFLAGS_ALL) -Iselftests/harness -I. $(TOOL_CPPFLAGS) $(CFLAGS_ALL) $(EXTRA_CFLAGS) $< \
 		$(LDFLAGS_ALL) $(LIB_A) $(EXTRA_LIBS) $(LIB_LIBS) -o $@
 
+# The loop's CUDA source as C++, on the grid that simt.c makes of the host. There a
+# function may be named like a struct, and only a lane that leads fills its turn in.
+SIMT := $(BUILD)/selftests/cuda/simt.o $(BUILD)/selftests/cuda/loop_cuda.o
+$(BUILD)/selftests/cuda/simt.o: selftests/cuda/simt.c $(STAMP)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c $< -o $@
+$(BUILD)/selftests/cuda/loop_cuda.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CXX) -x c++ -std=gnu++20 -fno-exceptions -DPINRING_SIMT -Iselftests/cuda $(SIMT_CPPFLAGS) \
+		$(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) -Wno-shadow -Wno-maybe-uninitialized \
+		$(LOOP_CFLAGS) $(less) -c $< -o $@
+$(BUILD)/selftests/cuda_loop: EXTRA_LIBS = $(SIMT)
+$(BUILD)/selftests/cuda_loop: $(SIMT)
+-include $(SIMT:.o=.d)
+
 # It runs the victim that lies beside it.
 $(BUILD)/selftests/harness_test: | $(BUILD)/selftests/harness/victim
 
@@ -264,7 +283,6 @@ $(BUILD)/bench/%.o: bench/%.c $(STAMP) | $(staged)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(BENCH_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
-c_only := -std=gnu11 -Wstrict-prototypes -Wmissing-prototypes
 $(BUILD)/bench/%.o: bench/%.cc $(STAMP) | $(staged)
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
@@ -298,10 +316,10 @@ demo: deps-demo
 	@echo 'what the mic heard     build/demo/room.wav'
 	@echo 'the sound in flight    build/demo/frames/frame-000004.png'
 
-c_tests := $(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null))
+c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null)))
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these.
-concurrent := $(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_%,$(c_tests))
+concurrent := $(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all

@@ -18,6 +18,8 @@ struct pinring_turn {
 	struct pinring_completion completion;
 };
 
+#define PINRING_LONG_NS 10000
+
 /* Who carries it out. */
 enum pinring_way {
 	PINRING_WAY_NOBODY, /* it is refused or cancelled */
@@ -187,18 +189,24 @@ PINRING_FN void pinring_conclude(struct pinring_loop *loop,
 		c->duration_ns = pinring_clock_ns() - c->start_ns;
 }
 
-/* Carries out one command and answers it; cancel: answers it unheard. */
-PINRING_FN void pinring_serve(struct pinring_loop *loop, const __u64 *words,
+/*
+ * Carries out one command and answers it; cancel: answers it unheard. 1: that took
+ * so long that what was seen of the host's side before is old.
+ */
+PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
 			      int cancel)
 {
 	const int lead = pinring_lane() == 0;
 	int way = PINRING_WAY_NOBODY;
 	struct pinring_turn turn;
 	float result = 0.0f;
+	int fenced;
 
 	if (lead)
 		way = pinring_prepare(loop, &turn, words, cancel);
 	way = pinring_agree(way);
+	pinring_together();
+	fenced = way != PINRING_WAY_NOBODY && pinring_writes_memory(&loop->job);
 	if (way == PINRING_WAY_TEAM) {
 		pinring_team_begin(loop);
 		result = pinring_run_job(loop, 0);
@@ -212,10 +220,8 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, const __u64 *words,
 			pinring_conclude(loop, &turn, result);
 		turn.completion.done = loop->job.done;
 	}
-	if (!pinring_answer(loop, &turn.completion,
-			    way != PINRING_WAY_NOBODY &&
-				    pinring_writes_memory(&loop->job)))
-		return;
+	if (!pinring_answer(loop, &turn.completion, fenced))
+		return 1;
 	if (lead) {
 		pinring_store_word(&loop->control->completed, ++loop->completed);
 		pinring_announce(loop);
@@ -225,6 +231,7 @@ PINRING_FN void pinring_serve(struct pinring_loop *loop, const __u64 *words,
 	pinring_publish_telemetry(loop);
 	if (loop->completed % PINRING_PROFILE_EVERY == 0)
 		pinring_publish_profile(loop, pinring_clock_ns());
+	return pinring_agree(lead && turn.completion.duration_ns >= PINRING_LONG_NS);
 }
 
 /* Answers a new wish of the host's. 0 when the loop is to end. */
@@ -234,7 +241,6 @@ PINRING_FN int pinring_obey(struct pinring_loop *loop, __u64 wish)
 
 	if (pinring_lane() == 0)
 		loop->wish = wish;
-	pinring_together();
 	if (wanted == PINRING_STATE_ACTIVE || wanted == PINRING_STATE_PAUSED ||
 	    wanted == PINRING_STATE_DRAINING)
 		pinring_reach(loop, wanted);
@@ -264,10 +270,15 @@ PINRING_FN int pinring_rest(struct pinring_loop *loop, struct pinring_idle *idle
 	return !loop->idle_ns || idle->now - idle->since < loop->idle_ns;
 }
 
+/*
+ * All lanes that coordinate go through this. What one of them writes the others
+ * read only after pinring_together(), and have read before they come there.
+ */
 PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 {
 	struct pinring_intake intake = {};
 	struct pinring_idle idle = {};
+	__u64 answered = loop->wish;
 	const __u64 *words;
 	int late = 0;
 
@@ -277,11 +288,14 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 	pinring_reach(loop, loop->limit ? PINRING_STATE_ACTIVE :
 					  PINRING_STATE_LAUNCHED);
 	for (;;) {
+		const __u32 state = loop->state;
+
 		words = pinring_take(loop, &intake,
-				     loop->state == PINRING_STATE_ACTIVE ||
-					     loop->state == PINRING_STATE_DRAINING);
-		if (intake.wish != loop->wish) {
-			if (!pinring_obey(loop, intake.wish))
+				     state == PINRING_STATE_ACTIVE ||
+					     state == PINRING_STATE_DRAINING);
+		if (intake.wish != answered) {
+			answered = intake.wish;
+			if (!pinring_obey(loop, answered))
 				break;
 			/* What was seen of the ring may be older than the wish. */
 			pinring_intake_drop(&intake);
@@ -293,11 +307,12 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 				pinring_beat(loop);
 				pinring_device_release(&loop->commands);
 			}
-			pinring_serve(loop, words, 0);
+			if (pinring_serve(loop, words, 0))
+				pinring_intake_drop(&intake);
 			pinring_idle_reset(&idle);
 			if (loop->limit && loop->completed >= loop->limit)
 				break;
-		} else if (loop->state == PINRING_STATE_DRAINING) {
+		} else if (state == PINRING_STATE_DRAINING) {
 			break;
 		} else if (pinring_idle(loop, &idle) &&
 			   !pinring_rest(loop, &idle)) {
@@ -309,7 +324,7 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 	while ((words = pinring_take(loop, &intake, 1))) {
 		if (pinring_lane() == 0)
 			pinring_device_release(&loop->commands);
-		pinring_serve(loop, words, 1);
+		(void)pinring_serve(loop, words, 1);
 	}
 	if (pinring_lane() == 0) {
 		pinring_end_burst(loop);

@@ -12,10 +12,12 @@ extern "C" __global__ void __launch_bounds__(PINRING_BLOCK_THREADS, 2)
 {
 	struct pinring_loop *loop = &pinring_here.loop;
 
-	pinring_copy(loop, &self->loop, sizeof(*loop), blockDim.x);
-	if (blockIdx.x == 0)
+	/* The others begin with a job: this may end before they begin. */
+	if (blockIdx.x == 0) {
+		pinring_copy(loop, &self->loop, sizeof(*loop), blockDim.x);
 		pinring_copy(&pinring_here.counts, &self->counts,
 			     sizeof(self->counts), blockDim.x);
+	}
 	__syncthreads();
 	if (threadIdx.x == 0) {
 		pinring_here.self = self;

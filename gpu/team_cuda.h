@@ -399,6 +399,8 @@ PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 	}
 	if (!taking)
 		in->count = 0;
+	/* The first lane reads all words, and moves the index on. */
+	__syncwarp();
 	if (held >= in->count)
 		return 0;
 	return &pinring_here.word[held * PINRING_SLOT_WORDS];
@@ -426,7 +428,6 @@ PINRING_FN int pinring_answer(struct pinring_loop *loop,
 			__nanosleep(PINRING_NAP_MAX_NS);
 		}
 	}
-	/* Orders shared memory too, between the lanes. */
 	if (!pinring_agree(room))
 		return 0;
 	__syncwarp();
@@ -466,10 +467,7 @@ PINRING_FN void pinring_idle_reset(struct pinring_idle *idle)
  */
 PINRING_FN int pinring_idle(struct pinring_loop *loop, struct pinring_idle *idle)
 {
-	if (idle->nap)
-		__nanosleep(idle->nap);
-	else
-		__nanosleep(0);
+	__nanosleep(idle->nap);
 	if (++idle->polls % PINRING_IDLE_POLLS)
 		return 0;
 	idle->now = __shfl_sync(PINRING_ALL_LANES, pinring_clock_ns(), 0);
