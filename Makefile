@@ -48,7 +48,7 @@ NVCC ?= $(firstword $(wildcard /usr/local/cuda/bin/nvcc) $(shell command -v nvcc
 # Of these, what nvcc knows.
 cuda_sms := $(filter sm_80 sm_90 sm_100,$(if $(NVCC),$(shell $(NVCC) --list-gpu-code 2>/dev/null)))
 
-building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm modules% deps-% deb dkms-% check-deb lint check-debug-kernel fuzz,$(or $(MAKECMDGOALS),all))
+building := $(filter-out clean help demo check check-kills check-mutants check-vm bench bench-vm bench-gpu check-gpu modules% deps-% deb dkms-% check-deb lint check-debug-kernel fuzz,$(or $(MAKECMDGOALS),all))
 ifneq ($(building),)
 ifeq ($(MAKELEVEL),0)
 missing = $(if $($(1)),,$(info pinring: without $(2): install $(3)))
@@ -129,13 +129,15 @@ bench_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c)))
 # C++ only wraps C++ peers; without a compiler for it they stay away.
 bench_obj += $(if $(HAVE_CXX),$(patsubst %.cc,$(BUILD)/%.o,$(sort $(wildcard bench/*.cc))))
 BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
+bench_gpu_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/gpu/*.c)) bench/measure.c bench/report.c)
+BENCH_GPU := $(if $(cuda_sms),$(BUILD)/bench/pinring-bench-gpu)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
-.PHONY: modules modules_install vm-tests check-vm bench-vm dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel fuzz
+.PHONY: modules modules_install vm-tests check-vm bench-vm bench-gpu dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel fuzz
 
-all: lib tools tests examples $(BENCH)
+all: lib tools tests examples $(BENCH) $(BENCH_GPU)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
 tools: $(TOOL)
 tests: $(tests)
@@ -196,11 +198,13 @@ $(DEVICE)/%.cubin: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVICE)/i
 $(DEVICE)/%.ptx: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVICE)/include/pinring/pinring_layout.h
 	$(say) NVCC $@
 	$(Q)$(call nvcc_run,-arch=$* -ptx)
+# $(1): the folder of the images
+fatbinary = $(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --create=$@ \
+	$(foreach sm,$(cuda_sms),--image3=kind=elf$(comma)sm=$(sm:sm_%=%)$(comma)file=$(1)/$(sm).cubin) \
+	--image3=kind=ptx$(comma)sm=80$(comma)file=$(1)/compute_80.ptx
 $(DEVICE)/loop_cuda.fatbin: $(cuda_images)
 	$(say) FATBIN $@
-	$(Q)$(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --create=$@ \
-		$(foreach sm,$(cuda_sms),--image3=kind=elf$(comma)sm=$(sm:sm_%=%)$(comma)file=$(DEVICE)/$(sm).cubin) \
-		--image3=kind=ptx,sm=80,file=$(DEVICE)/compute_80.ptx
+	$(Q)$(call fatbinary,$(DEVICE))
 $(BUILD)/gpu/device_code.o: $(FATBIN)
 $(BUILD)/gpu/device_code.o: CPPFLAGS += $(if $(FATBIN),-DPINRING_DEVICE_FATBIN='"$(FATBIN)"')
 
@@ -288,12 +292,33 @@ $(BUILD)/bench/%.o: bench/%.cc $(STAMP) | $(staged)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -std=gnu++17 $(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) $(BENCH_CFLAGS) $(EXTRA_CFLAGS) -c $< -o $@
 
+# The kernels of the benchmarks of the CUDA executor.
+bench_gpu_images := $(cuda_images:$(DEVICE)/%=$(DEVICE)/bench/%)
+bench_gpu_src := bench/gpu/kernels.cu $(wildcard bench/gpu/*.cuh) bench/gpu/shared.h $(filter %.h,$(device_src))
+$(DEVICE)/bench/%.cubin: bench/gpu/kernels.cu $(bench_gpu_src) $(DEVICE)/.flags | $(DEVICE)/include/pinring/pinring_layout.h
+	$(say) NVCC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call nvcc_run,-arch=$* -cubin)
+$(DEVICE)/bench/%.ptx: bench/gpu/kernels.cu $(bench_gpu_src) $(DEVICE)/.flags | $(DEVICE)/include/pinring/pinring_layout.h
+	$(say) NVCC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call nvcc_run,-arch=$* -ptx)
+$(DEVICE)/bench.fatbin: $(bench_gpu_images)
+	$(say) FATBIN $@
+	$(Q)$(call fatbinary,$(DEVICE)/bench)
+$(BUILD)/bench/gpu/code.o: $(DEVICE)/bench.fatbin
+$(BUILD)/bench/gpu/code.o: EXTRA_CFLAGS = -DBENCH_GPU_FATBIN='"$(DEVICE)/bench.fatbin"'
+
+$(BENCH_GPU): $(bench_gpu_obj) $(LIB_A)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) $(bench_gpu_obj) $(LIB_A) $(LIB_LIBS) -o $@
+
 $(BENCH): $(bench_obj) $(LIB_A)
 	$(say) LD $@
 	$(Q)$(if $(HAVE_CXX),$(CXX),$(CC)) $(LDFLAGS_ALL) $(bench_obj) $(LIB_A) $(BENCH_LIBS) $(LIB_LIBS) -o $@
 
 %.d: ;
--include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests:=.d) $(bench_obj:.o=.d)
+-include $(lib_obj:.o=.d) $(tool_obj:.o=.d) $(tests:=.d) $(bench_obj:.o=.d) $(bench_gpu_obj:.o=.d)
 
 # ------------------------------------------------- demo, check and bench
 VOICE ?= /usr/share/sounds/alsa/Front_Center.wav
@@ -346,6 +371,17 @@ check-mutants: deps-check
 bench: deps-bench
 	$(Q)$(anew) MAKELEVEL=0 BENCHING=1 all
 	$(Q)build/bench/pinring-bench $(if $(JSON),--json $(JSON))
+
+# ----------------------------------------------------------------- on a GPU
+# On a machine that has gcc, nvcc and NVIDIA's driver, and no more than that; its
+# compilers may warn of what ours do not. Without a GPU it is skipped, in words.
+on_gpu = $(anew) MAKELEVEL=0 BUILD=build/gpu WARN='$(filter-out -Werror,$(WARN))'
+COMMIT ?= $(or $(shell git describe --always --dirty 2>/dev/null),an unknown commit)
+bench-gpu:
+	$(Q)$(if $(cuda_sms),,echo 'make bench-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
+		$(on_gpu) build/gpu/bench/pinring-bench-gpu && \
+		{ build/gpu/bench/pinring-bench-gpu --commit '$(COMMIT)' \
+		--json $(or $(JSON),bench/results) || [ $$? -eq 4 ]; }
 
 # ------------------------------------------------------------ kernel module
 # Of the running kernel, unless RELEASE names another one, or KDIR its headers. A copy is built:
@@ -520,6 +556,7 @@ help:
 	@echo 'make deb          Debian packages, in build/deb'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make bench-vm     those of the kernel module, in a virtual machine; JSON=FILE'
+	@echo 'make bench-gpu    those of the CUDA executor, on a GPU; JSON=FILE or a folder'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make clean        remove build/'
 	@echo

@@ -224,6 +224,23 @@ double series_median(const struct series *s)
 	return series_at(s, 500);
 }
 
+double series_last(const struct series *s)
+{
+	return s->n ? s->value[s->n - 1] : 0.0;
+}
+
+double series_ratio(const struct series *value, const struct series *limit)
+{
+	struct series ratio = { .n = 0 };
+	unsigned int i;
+
+	for (i = 0; i < value->n && i < limit->n; i++) {
+		if (limit->value[i] > 0.0)
+			series_add(&ratio, value->value[i] / limit->value[i]);
+	}
+	return series_median(&ratio);
+}
+
 /* ----------------------------------------------------- the bare round trip */
 struct ball {
 	/* Trip i: 2i + 1 goes there, 2i + 2 comes back. */

@@ -28,6 +28,9 @@ struct series {
 void series_add(struct series *s, double value);
 double series_at(const struct series *s, unsigned int permille);
 double series_median(const struct series *s);
+double series_last(const struct series *s);
+/* The median of the quotients of each run; 0 where there is none. */
+double series_ratio(const struct series *value, const struct series *limit);
 
 /* The p-th of 1000 of n values, which are sorted in place. */
 double bench_quantile(double *values, size_t n, unsigned int permille);

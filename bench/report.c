@@ -6,7 +6,7 @@
 #include "report.h"
 
 #define ROWS_MAX 128
-#define COMMANDS_MAX 8
+#define COMMANDS_MAX 32
 
 static struct row rows[ROWS_MAX];
 static unsigned int count;
@@ -171,6 +171,18 @@ static void print_note(FILE *f, const char *note)
 	}
 }
 
+static void print_command(FILE *f, const struct command_row *c)
+{
+	char accepted[16] = "-";
+
+	if (c->accepted.n)
+		print_number(accepted, sizeof(accepted),
+			     series_median(&c->accepted));
+	fprintf(f, "%-40s %10.0f %10s %14.0f %8.0f %8.0f\n", c->name,
+		series_median(&c->issued), accepted, series_median(&c->p50),
+		series_median(&c->p99), series_median(&c->p999));
+}
+
 int report_print(FILE *f, const char *machine)
 {
 	unsigned int i, missed = 0, targets = 0;
@@ -186,14 +198,10 @@ int report_print(FILE *f, const char *machine)
 		missed += is_missed(&rows[i]);
 	}
 	if (command_count)
-		fprintf(f, "\n%-40s %10s %14s %8s %8s\n", "command, ns", "issued",
-			"completed p50", "p99", "p99.9");
+		fprintf(f, "\n%-40s %10s %10s %14s %8s %8s\n", "command, ns",
+			"issued", "accepted", "completed p50", "p99", "p99.9");
 	for (i = 0; i < command_count; i++)
-		fprintf(f, "%-40s %10.0f %14.0f %8.0f %8.0f\n",
-			commands[i].name, series_median(&commands[i].issued),
-			series_median(&commands[i].p50),
-			series_median(&commands[i].p99),
-			series_median(&commands[i].p999));
+		print_command(f, &commands[i]);
 	fprintf(f, "\n%u target(s), %u met, %u missed\n", targets,
 		targets - missed, missed);
 	for (i = 0; i < count; i++)
@@ -280,6 +288,8 @@ int report_json(const char *path, const char *machine)
 		fputs("  {\"name\": ", f);
 		json_string(f, commands[i].name);
 		json_series(f, "issued_ns", &commands[i].issued);
+		if (commands[i].accepted.n)
+			json_series(f, "accepted_ns", &commands[i].accepted);
 		json_series(f, "completed_p50_ns", &commands[i].p50);
 		json_series(f, "completed_p99_ns", &commands[i].p99);
 		json_series(f, "completed_p999_ns", &commands[i].p999);

@@ -38,10 +38,13 @@ void report_row(const struct row *row);
  */
 void report_absent(const char *name, double target, const char *why);
 
-/* One command: until submit returned, and until its completion was there. */
+/*
+ * One command: until submit returned, until it was seen to be taken up (if that can
+ * be seen), and until its completion was there.
+ */
 struct command_row {
 	const char *name;
-	struct series issued, p50, p99, p999; /* ns */
+	struct series issued, accepted, p50, p99, p999; /* ns */
 };
 
 void report_command(const struct command_row *row);

@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: MIT
+/*
+ * vector.c - dst = a + b: by a command, where the loop's own code does it, beside a
+ * launch of a kernel that does the same. Large ones against the bandwidth of the
+ * GPU's memory, as that kernel reaches it.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "latency.h"
+#include "rows.h"
+#include "stage.h"
+
+#define FLOATS (1u << 20) /* the largest of the small ones */
+#define DEPTH 64u
+#define THREADS 256u
+
+struct vectors {
+	struct gpu gpu;
+	struct stage stage;
+	cuda_function add, fill;
+	uint64_t a, b, dst; /* offsets */
+};
+
+static const unsigned int sizes[] = { 100, 1000, 3072, FLOATS };
+#define SIZES (sizeof(sizes) / sizeof(sizes[0]))
+
+static unsigned int blocks_for(const struct gpu *g, uint64_t n)
+{
+	uint64_t blocks = (n / 4 + THREADS - 1) / THREADS;
+
+	if (blocks > 8ull * g->sms)
+		blocks = 8ull * g->sms;
+	return blocks ? (unsigned int)blocks : 1;
+}
+
+static void launch_add(struct vectors *v, uint64_t n)
+{
+	cuda_address base = v->stage.memory;
+	cuda_address dst = base + v->dst, a = base + v->a, b = base + v->b;
+
+	gpu_launch(&v->gpu, v->add, blocks_for(&v->gpu, n), THREADS,
+		   GPU_PARAMETERS(&dst, &a, &b, &n));
+}
+
+static struct pinring_command add_command(const struct vectors *v,
+					  uint32_t region, uint64_t n)
+{
+	return (struct pinring_command){
+		.operation = PINRING_OP_ADD,
+		.dst = { v->dst, region },
+		.a = { v->a, region },
+		.b = { v->b, region },
+		.count = n,
+	};
+}
+
+static void check(const struct vectors *v, uint64_t n, const char *who)
+{
+	const size_t bytes = FLOATS * sizeof(float);
+	const float *a = stage_at(&v->stage, v->a, bytes);
+	const float *b = stage_at(&v->stage, v->b, bytes);
+	const float *dst = stage_at(&v->stage, v->dst, bytes);
+	uint64_t i;
+
+	for (i = 0; i < n; i++) {
+		float sum = a[i] + b[i];
+
+		if (memcmp(&dst[i], &sum, sizeof(sum)))
+			gpu_die("%s: %llu floats: number %llu is %g, not %g",
+				who, (unsigned long long)n,
+				(unsigned long long)i, (double)dst[i],
+				(double)sum);
+	}
+}
+
+static void spoil(struct vectors *v)
+{
+	memset(stage_at(&v->stage, v->dst, FLOATS * sizeof(float)), 0xff,
+	       FLOATS * sizeof(float));
+}
+
+static void by_command(struct vectors *v, uint32_t region, uint64_t n,
+		       unsigned int count, struct trips *t)
+{
+	const struct pinring_command c = add_command(v, region, n);
+	const double ns = bench_ticks_ns();
+	struct pinring_completion done;
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		uint64_t begin = bench_ticks(), middle, ticket;
+
+		ticket = stage_submit(&v->stage, &c);
+		middle = bench_ticks();
+		stage_wait(&v->stage, ticket, &done);
+		t->completed[t->n] = (double)(bench_ticks() - begin) * ns;
+		t->accepted[t->n] = t->completed[t->n];
+		t->issued[t->n++] = (double)(middle - begin) * ns;
+		if (done.done != n)
+			gpu_die("an add did %llu of %llu",
+				(unsigned long long)done.done,
+				(unsigned long long)n);
+	}
+}
+
+static void by_launch(struct vectors *v, uint64_t n, unsigned int count,
+		      struct trips *t)
+{
+	const double ns = bench_ticks_ns();
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		uint64_t begin = bench_ticks(), middle;
+
+		launch_add(v, n);
+		middle = bench_ticks();
+		gpu_synchronize(&v->gpu);
+		t->completed[t->n] = (double)(bench_ticks() - begin) * ns;
+		t->accepted[t->n] = t->completed[t->n];
+		t->issued[t->n++] = (double)(middle - begin) * ns;
+	}
+}
+
+/* One round of one size: in GPU memory, in host memory, launched. */
+static void add_round(struct vectors *v, uint64_t n, unsigned int count,
+		      struct trips *t, struct command_row rows[3])
+{
+	const size_t bytes = FLOATS * sizeof(float);
+	const bool real = v->stage.memory != 0;
+
+	spoil(v);
+	stage_start(&v->stage, DEPTH);
+	stage_settle(&v->stage);
+	if (real) {
+		by_command(v, v->stage.there, n, count, t);
+		trips_add(t, &rows[0]);
+		stage_download(&v->stage, v->dst, bytes);
+		check(v, n, "the executor, in GPU memory");
+		spoil(v);
+	}
+	by_command(v, v->stage.host, n, n < FLOATS ? count : count / 10, t);
+	trips_add(t, &rows[1]);
+	check(v, n, "the executor, in host memory");
+	spoil(v);
+	stage_settle(&v->stage);
+	stage_stop(&v->stage);
+	if (!real)
+		return;
+	by_launch(v, n, count, t);
+	trips_add(t, &rows[2]);
+	gpu_check(&v->gpu,
+		  v->gpu.call.copy_out(stage_at(&v->stage, v->dst, bytes),
+				       v->stage.memory + v->dst, bytes,
+				       v->gpu.stream),
+		  "copy the sums back");
+	gpu_synchronize(&v->gpu);
+	check(v, n, "the launched kernel");
+}
+
+void bench_gpu_vector(const struct gpu_options *o)
+{
+	static struct command_row rows[SIZES][3] = {
+		{ { .name = "add of 100, GPU memory" },
+		  { .name = "add of 100, host memory" },
+		  { .name = "add of 100, launched, GPU memory" } },
+		{ { .name = "add of 1000, GPU memory" },
+		  { .name = "add of 1000, host memory" },
+		  { .name = "add of 1000, launched, GPU memory" } },
+		{ { .name = "add of 3072, GPU memory" },
+		  { .name = "add of 3072, host memory" },
+		  { .name = "add of 3072, launched, GPU memory" } },
+		{ { .name = "add of 1 M, GPU memory" },
+		  { .name = "add of 1 M, host memory" },
+		  { .name = "add of 1 M, launched, GPU memory" } },
+	};
+	const bool real = o->kind == PINRING_EXECUTOR_CUDA;
+	const size_t bytes = FLOATS * sizeof(float);
+	struct trips *t = trips_new();
+	static struct vectors v;
+	unsigned int r, i, k;
+	float *a, *b;
+
+	if (real) {
+		gpu_open(&v.gpu, o->gpu);
+		v.add = gpu_kernel(&v.gpu, "bench_add");
+	}
+	stage_open(&v.stage, o, real ? &v.gpu : NULL, 3 * bytes + 65536);
+	v.a = stage_object(&v.stage, "a", bytes);
+	v.b = stage_object(&v.stage, "b", bytes);
+	v.dst = stage_object(&v.stage, "dst", bytes);
+	a = stage_at(&v.stage, v.a, bytes);
+	b = stage_at(&v.stage, v.b, bytes);
+	for (i = 0; i < FLOATS; i++) {
+		a[i] = (float)(i % 1013) * 0.37f;
+		b[i] = (float)(i % 911) - 400.5f;
+	}
+	for (r = 0; r < o->runs; r++) {
+		for (i = 0; i < SIZES; i++)
+			add_round(&v, sizes[i], o->quick ? 50 : 1000, t,
+				  rows[i]);
+	}
+	for (i = 0; i < SIZES; i++) {
+		for (k = 0; k < 3; k++) {
+			if (rows[i][k].p50.n)
+				group_command(&rows[i][k]);
+		}
+	}
+}
+
+/* -------------------------------------------------------------- large ones */
+struct large {
+	const char *name;
+	uint64_t n;
+	struct series executor, launched; /* us */
+	double loop_us, event_us; /* of the last round, by the GPU's clock */
+};
+
+static void fill(struct vectors *v, uint64_t offset, float value, uint64_t n)
+{
+	cuda_address at = v->stage.memory + offset;
+
+	gpu_launch(&v->gpu, v->fill, blocks_for(&v->gpu, n), THREADS,
+		   GPU_PARAMETERS(&at, &value, &n));
+	gpu_synchronize(&v->gpu);
+}
+
+/* fill() made a and b; the last floats are looked at. */
+static void check_large(struct vectors *v, uint64_t n, const char *who)
+{
+	const uint64_t some = n < FLOATS ? n : FLOATS;
+	static float got[FLOATS];
+	uint64_t i;
+
+	gpu_check(&v->gpu,
+		  v->gpu.call.copy_out(got,
+				       v->stage.memory + v->dst +
+					       (n - some) * sizeof(float),
+				       some * sizeof(float), v->gpu.stream),
+		  "copy the sums back");
+	gpu_synchronize(&v->gpu);
+	for (i = 0; i < some; i++) {
+		float x = (float)((n - some + i) % 1024);
+
+		if (got[i] != (1.0f + x) + (2.0f + x))
+			gpu_die("%s: float %llu of %llu is wrong", who,
+				(unsigned long long)(n - some + i),
+				(unsigned long long)n);
+	}
+}
+
+static void large_round(struct vectors *v, struct large *l)
+{
+	const uint64_t n = l->n;
+	struct pinring_completion done;
+	cuda_event begin, end;
+	struct pinring_command c;
+	double us[20];
+	float ms = 0.0f;
+	unsigned int i;
+
+	/* Each has its own sums to make. */
+	fill(v, v->dst, -1.0f, n);
+	stage_start(&v->stage, DEPTH);
+	c = add_command(v, v->stage.there, n);
+	for (i = 0; i < 20; i++) {
+		uint64_t since = bench_now_ns();
+
+		stage_call(&v->stage, &c, &done);
+		us[i] = (double)(bench_now_ns() - since) / 1e3;
+	}
+	stage_stop(&v->stage);
+	series_add(&l->executor, bench_quantile(us, 20, 500));
+	l->loop_us = (double)done.duration_ns / 1e3;
+	check_large(v, n, "the executor");
+	fill(v, v->dst, -1.0f, n);
+	for (i = 0; i < 20; i++) {
+		uint64_t since = bench_now_ns();
+
+		launch_add(v, n);
+		gpu_synchronize(&v->gpu);
+		us[i] = (double)(bench_now_ns() - since) / 1e3;
+	}
+	series_add(&l->launched, bench_quantile(us, 20, 500));
+	check_large(v, n, "the launched kernel");
+	gpu_check(&v->gpu, v->gpu.call.event_create(&begin, 0), "make an event");
+	gpu_check(&v->gpu, v->gpu.call.event_create(&end, 0), "make an event");
+	gpu_check(&v->gpu, v->gpu.call.event_record(begin, v->gpu.stream),
+		  "record an event");
+	launch_add(v, n);
+	gpu_check(&v->gpu, v->gpu.call.event_record(end, v->gpu.stream),
+		  "record an event");
+	gpu_synchronize(&v->gpu);
+	gpu_check(&v->gpu, v->gpu.call.event_elapsed(&ms, begin, end),
+		  "read an event");
+	l->event_us = 1e3 * (double)ms;
+}
+
+static void report_large(const struct large *l)
+{
+	struct row row = { .name = l->name,
+			   .unit = "us",
+			   .value = l->executor,
+			   .limit_name = "a launched kernel, synchronised",
+			   .limit = l->launched,
+			   .ratio = series_ratio(&l->executor, &l->launched),
+			   .target = 1.1 };
+	double bytes = 12.0 * (double)l->n;
+
+	snprintf(row.note, sizeof(row.note),
+		 "%.0f GB/s, launched %.0f GB/s, at 12 bytes an element, from submit to completion; by the GPU's own clock the loop took %.1f us and the kernel %.1f us",
+		 bytes / 1e3 / series_median(&l->executor),
+		 bytes / 1e3 / series_median(&l->launched), l->loop_us,
+		 l->event_us);
+	group_row(&row);
+}
+
+void bench_gpu_bandwidth(const struct gpu_options *o)
+{
+	static struct large large[] = {
+		{ .name = ROW_ADD_1M, .n = 1u << 20 },
+		{ .name = ROW_ADD_16M, .n = 1u << 24 },
+		{ .name = ROW_ADD_64M, .n = 1u << 26 },
+	};
+	const uint64_t bytes = sizeof(float) << 26;
+	static struct vectors v;
+	unsigned int r, i;
+
+	gpu_open(&v.gpu, o->gpu);
+	v.add = gpu_kernel(&v.gpu, "bench_add");
+	v.fill = gpu_kernel(&v.gpu, "bench_fill");
+	stage_open(&v.stage, o, &v.gpu, 1 << 20);
+	v.a = stage_more(&v.stage, &v.gpu, 3 * bytes);
+	v.b = v.a + bytes;
+	v.dst = v.b + bytes;
+	fill(&v, v.a, 1.0f, 1u << 26);
+	fill(&v, v.b, 2.0f, 1u << 26);
+	for (r = 0; r < o->runs; r++) {
+		for (i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+			large_round(&v, &large[i]);
+	}
+	for (i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+		report_large(&large[i]);
+}

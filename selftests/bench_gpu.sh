@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The benchmarks of the CUDA executor, as far as they go without a GPU: what they say
+# when there is none, their options, and the rows that a host executor can try, which
+# compare every answer.
+
+. "$(dirname "$0")/lib.sh"
+
+bench=$build/bench/pinring-bench-gpu
+[ -x "$bench" ] || skip_all "no pinring-bench-gpu: built without nvcc of CUDA 12.8 or later"
+
+# try ARGUMENT...: a trial on the host executor; misses its targets, so leaves with 1
+try()
+{
+	expect_exit 1 "a trial: $*" "$bench" --executor host --quick --limit 200 "$@"
+}
+
+# shows NAME TEXT: in what was printed last
+shows()
+{
+	case $out in
+	*"$2"*) pass "$1" ;;
+	*) fail "$1" "no '$2' in:" "$out" ;;
+	esac
+}
+
+for arguments in "--runs 6" "--runs 102" "--runs x" "--gpu -1" "--gpu 64" "--limit 0" \
+	"--only nonsense" "--executor gpu" "--nonsense" "nonsense"; do
+	# shellcheck disable=SC2086
+	expect_exit 2 "refuses $arguments" "$bench" $arguments
+done
+expect_exit 2 "refuses a file that it cannot write" \
+	"$bench" --executor host --only command --json "$tmp/none/x.json"
+check "--help" "$bench" --help
+for group in probe floors command push torn mixed frame room vector bandwidth barrier \
+	hazards; do
+	shows "--help lists $group" "
+  $group "
+done
+
+if ldconfig -p 2>/dev/null | grep -q 'libcuda\.so\.1'; then
+	skip "without a driver" "this machine has one"
+else
+	expect_exit 4 "without a driver it is skipped" "$bench"
+	shows "and says why" "no GPU to measure: no CUDA driver: there is no libcuda.so.1"
+	check "in one line" test "$(echo "$out" | wc -l)" -eq 1
+fi
+
+mkdir "$tmp/results"
+try --only command --json "$tmp/results"
+shows "it says that it is one" "A TRIAL WITHOUT A GPU"
+shows "issued, accepted and completed" "issued   accepted  completed p50"
+try --only mixed
+shows "the mixed workload sounds as it should" "mixed 64^3: executor, 3 commands"
+try --only push
+shows "what needs a GPU says so" "needs a GPU"
+json=$(ls "$tmp/results")
+case $json in
+20??-??-??-no-gpu.json) pass "a file in a folder is named by day and device" ;;
+*) fail "a file in a folder is named by day and device" "$json" ;;
+esac
+if command -v python3 >/dev/null; then
+	check "--json has rows and commands" python3 -c '
+import json, sys
+report = json.load(open(sys.argv[1]))
+rows = {r["name"]: r for r in report["rows"]}
+assert rows["inject, issued"]["target"] == 30, rows
+assert rows["nop, submit to completion, p50"]["verdict"] == "NOT MEASURED", rows
+commands = {c["name"]: c for c in report["commands"]}
+nop = commands["nop, one at a time"]
+assert nop["issued_ns"]["median"] <= nop["completed_p50_ns"]["median"], nop
+assert nop["accepted_ns"]["runs"] == 7, nop
+' "$tmp/results/$json"
+else
+	skip "--json has rows and commands" "no python3 to read it with"
+fi
+finish
