@@ -248,16 +248,27 @@ SIMT := $(BUILD)/selftests/cuda/simt.o $(BUILD)/selftests/cuda/loop_cuda.o
 $(BUILD)/selftests/cuda/simt.o: selftests/cuda/simt.c $(STAMP)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -c $< -o $@
 $(BUILD)/selftests/cuda/loop_cuda.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CXX) -x c++ -std=gnu++20 -fno-exceptions -DPINRING_SIMT -Iselftests/cuda $(SIMT_CPPFLAGS) \
 		$(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) -Wno-shadow -Wno-maybe-uninitialized \
-		$(LOOP_CFLAGS) $(less) -c $< -o $@
+		$(LOOP_CFLAGS) $(less) -fPIC -c $< -o $@
 $(BUILD)/selftests/cuda_loop: EXTRA_LIBS = $(SIMT)
 $(BUILD)/selftests/cuda_loop: $(SIMT)
--include $(SIMT:.o=.d)
+# A driver whose GPU is that grid, and whoever finds it where libcuda.so.1 should be.
+FAKE_CUDA := $(BUILD)/selftests/cuda/libcuda.so.1
+$(BUILD)/selftests/cuda/fake_libcuda.o: selftests/cuda/fake_libcuda.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -fPIC -c $< -o $@
+$(FAKE_CUDA): $(BUILD)/selftests/cuda/fake_libcuda.o $(SIMT)
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(@F) -Wl,-Bsymbolic $^ -lpthread -o $@
+$(BUILD)/selftests/executor_cuda: EXTRA_LIBS = -Wl,-rpath,'$$ORIGIN/cuda'
+$(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_CUDA))
+-include $(SIMT:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d
 
 # It runs the victim that lies beside it.
 $(BUILD)/selftests/harness_test: | $(BUILD)/selftests/harness/victim

@@ -262,6 +262,7 @@ PINRING_FN int pinring_rest(struct pinring_loop *loop, struct pinring_idle *idle
 		if (falls_idle) {
 			pinring_end_burst(loop);
 			pinring_device_flush(&loop->commands);
+			pinring_announce_again(loop);
 		}
 	}
 	idle->last = idle->now;

@@ -22,9 +22,9 @@ static const struct {
 	bool needed;
 } symbols[] = {
 #define SYMBOL(member, symbol, parameters) \
-	{ symbol, offsetof(struct pinring_cuda, member), true },
+	{ #symbol, offsetof(struct pinring_cuda, member), true },
 #define NEWER(member, symbol, parameters) \
-	{ symbol, offsetof(struct pinring_cuda, member), false },
+	{ #symbol, offsetof(struct pinring_cuda, member), false },
 	PINRING_CUDA_FUNCTIONS(SYMBOL) PINRING_CUDA_NEWER(NEWER)
 };
 

@@ -58,49 +58,49 @@ enum {
 
 /* member, symbol, parameters */
 #define PINRING_CUDA_FUNCTIONS(F)                                              \
-	F(init, "cuInit", (unsigned int flags))                                \
-	F(driver_version, "cuDriverGetVersion", (int *version))                \
-	F(error_name, "cuGetErrorName", (cuda_result rc, const char **name))   \
-	F(error_string, "cuGetErrorString",                                    \
+	F(init, cuInit, (unsigned int flags))                                  \
+	F(driver_version, cuDriverGetVersion, (int *version))                  \
+	F(error_name, cuGetErrorName, (cuda_result rc, const char **name))     \
+	F(error_string, cuGetErrorString,                                      \
 	  (cuda_result rc, const char **text))                                 \
-	F(device_count, "cuDeviceGetCount", (int *count))                      \
-	F(device_get, "cuDeviceGet", (cuda_device *device, int number))        \
-	F(device_name, "cuDeviceGetName",                                      \
+	F(device_count, cuDeviceGetCount, (int *count))                        \
+	F(device_get, cuDeviceGet, (cuda_device *device, int number))          \
+	F(device_name, cuDeviceGetName,                                        \
 	  (char *name, int size, cuda_device device))                          \
-	F(device_attribute, "cuDeviceGetAttribute",                            \
+	F(device_attribute, cuDeviceGetAttribute,                              \
 	  (int *value, int attribute, cuda_device device))                     \
-	F(device_bus, "cuDeviceGetPCIBusId",                                   \
+	F(device_bus, cuDeviceGetPCIBusId,                                     \
 	  (char *name, int size, cuda_device device))                          \
-	F(context_retain, "cuDevicePrimaryCtxRetain",                          \
+	F(context_retain, cuDevicePrimaryCtxRetain,                            \
 	  (cuda_context *context, cuda_device device))                         \
-	F(context_release, "cuDevicePrimaryCtxRelease_v2",                     \
+	F(context_release, cuDevicePrimaryCtxRelease_v2,                       \
 	  (cuda_device device))                                                \
-	F(context_push, "cuCtxPushCurrent_v2", (cuda_context context))         \
-	F(context_pop, "cuCtxPopCurrent_v2", (cuda_context *context))          \
-	F(module_load, "cuModuleLoadData",                                     \
+	F(context_push, cuCtxPushCurrent_v2, (cuda_context context))           \
+	F(context_pop, cuCtxPopCurrent_v2, (cuda_context *context))            \
+	F(module_load, cuModuleLoadData,                                       \
 	  (cuda_module *module, const void *image))                            \
-	F(module_unload, "cuModuleUnload", (cuda_module module))               \
-	F(module_function, "cuModuleGetFunction",                              \
+	F(module_unload, cuModuleUnload, (cuda_module module))                 \
+	F(module_function, cuModuleGetFunction,                                \
 	  (cuda_function *function, cuda_module module, const char *name))     \
-	F(function_attribute, "cuFuncGetAttribute",                            \
+	F(function_attribute, cuFuncGetAttribute,                              \
 	  (int *value, int attribute, cuda_function function))                 \
-	F(occupancy, "cuOccupancyMaxActiveBlocksPerMultiprocessor",            \
+	F(occupancy, cuOccupancyMaxActiveBlocksPerMultiprocessor,              \
 	  (int *blocks, cuda_function function, int threads, size_t shared))   \
-	F(memory_alloc, "cuMemAlloc_v2", (cuda_address *to, size_t size))      \
-	F(memory_free, "cuMemFree_v2", (cuda_address at))                      \
-	F(memory_copy_in, "cuMemcpyHtoDAsync_v2",                              \
+	F(memory_alloc, cuMemAlloc_v2, (cuda_address *to, size_t size))        \
+	F(memory_free, cuMemFree_v2, (cuda_address at))                        \
+	F(memory_copy_in, cuMemcpyHtoDAsync_v2,                                \
 	  (cuda_address to, const void *from, size_t size,                     \
 	   cuda_stream stream))                                                \
-	F(host_register, "cuMemHostRegister_v2",                               \
+	F(host_register, cuMemHostRegister_v2,                                 \
 	  (void *base, size_t size, unsigned int flags))                       \
-	F(host_unregister, "cuMemHostUnregister", (void *base))                \
-	F(host_address, "cuMemHostGetDevicePointer_v2",                        \
+	F(host_unregister, cuMemHostUnregister, (void *base))                  \
+	F(host_address, cuMemHostGetDevicePointer_v2,                          \
 	  (cuda_address *to, void *base, unsigned int flags))                  \
-	F(stream_create, "cuStreamCreateWithPriority",                         \
+	F(stream_create, cuStreamCreateWithPriority,                           \
 	  (cuda_stream *stream, unsigned int flags, int priority))             \
-	F(stream_destroy, "cuStreamDestroy_v2", (cuda_stream stream))          \
-	F(stream_query, "cuStreamQuery", (cuda_stream stream))                 \
-	F(launch_cooperative, "cuLaunchCooperativeKernel",                     \
+	F(stream_destroy, cuStreamDestroy_v2, (cuda_stream stream))            \
+	F(stream_query, cuStreamQuery, (cuda_stream stream))                   \
+	F(launch_cooperative, cuLaunchCooperativeKernel,                       \
 	  (cuda_function function, unsigned int grid_x, unsigned int grid_y,   \
 	   unsigned int grid_z, unsigned int block_x, unsigned int block_y,    \
 	   unsigned int block_z, unsigned int shared, cuda_stream stream,      \
@@ -108,11 +108,11 @@ enum {
 
 /* Since CUDA 11.7, 11.7 and 12.4; NULL in an older driver. */
 #define PINRING_CUDA_NEWER(F)                                                  \
-	F(memory_handle, "cuMemGetHandleForAddressRange",                      \
+	F(memory_handle, cuMemGetHandleForAddressRange,                        \
 	  (void *handle, cuda_address at, size_t size, int type,               \
 	   unsigned long long flags))                                          \
-	F(loading_mode, "cuModuleGetLoadingMode", (int *mode))                 \
-	F(function_load, "cuFuncLoad", (cuda_function function))
+	F(loading_mode, cuModuleGetLoadingMode, (int *mode))                   \
+	F(function_load, cuFuncLoad, (cuda_function function))
 
 struct pinring_cuda {
 #define PINRING_CUDA_MEMBER(member, symbol, parameters) \

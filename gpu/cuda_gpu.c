@@ -184,22 +184,15 @@ static void gpu_free(struct pinring_gpu *gpu)
 	free(gpu);
 }
 
-static int gpu_open(struct pinring_device *device, int number,
+static int gpu_open(struct pinring_device *device,
+		    const struct pinring_cuda *cuda, int number,
 		    struct pinring_gpu **out)
 {
-	const struct pinring_cuda *cuda;
 	struct pinring_gpu *gpu;
 	char bus[32] = "";
 	cuda_result error;
 	int rc, count = 0;
 
-	if (!pinring_device_code_size)
-		return pinring_fail(device, -EOPNOTSUPP,
-				    "libpinring %s was built without nvcc, so it has no code for a GPU",
-				    pinring_version());
-	rc = pinring_cuda_open(device, &cuda);
-	if (rc)
-		return rc;
 	error = cuda->device_count(&count);
 	if (!error && number >= count)
 		return pinring_fail(device, -ENODEV,
@@ -252,15 +245,24 @@ fail:
 int pinring_gpu_get(struct pinring_device *device, int number,
 		    struct pinring_gpu **out)
 {
+	const struct pinring_cuda *cuda;
 	struct pinring_gpu *gpu;
-	int rc = 0;
+	int rc;
 
 	*out = NULL;
+	if (!pinring_device_code_size)
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "libpinring %s was built without nvcc, so it has no code for a GPU",
+				    pinring_version());
+	/* Also of a GPU that is open: not in a child of fork. */
+	rc = pinring_cuda_open(device, &cuda);
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&lock);
 	for (gpu = gpus; gpu && gpu->number != number; gpu = gpu->next)
 		;
 	if (!gpu) {
-		rc = gpu_open(device, number, &gpu);
+		rc = gpu_open(device, cuda, number, &gpu);
 		if (!rc) {
 			gpu->next = gpus;
 			gpus = gpu;

@@ -13,6 +13,7 @@
 #define LAUNCH_NS 10000000000
 /* A loop that was told to end looks once a step of an operation. */
 #define JOIN_NS 10000000000
+#define GIVE_UP_NS 1000000000 /* the same, of one that never ran */
 #define IMAGE_AT 4096 /* in executor->attachments */
 
 struct cuda {
@@ -139,7 +140,7 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 	loop->idle_ns = (uint64_t)ex->config.idle_ms * 1000000;
 	image->team.workers = ex->config.threads;
 	image->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
-	image->team.bell = there(ex, ex->region->base + bell.offset);
+	loop->bell = there(ex, ex->region->base + bell.offset);
 	return 0;
 }
 
@@ -199,25 +200,29 @@ static int cuda_attach(struct pinring_executor *ex,
 	return 0;
 }
 
-/* What the driver thinks of the grid. NOT_READY: it runs, or will. */
-static cuda_result query(struct cuda *c)
+/*
+ * What the driver thinks of the grid. NOT_READY: it runs, or will. False: it would
+ * not even look.
+ */
+static bool query(struct cuda *c, cuda_result *rc)
 {
 	const struct pinring_cuda *cuda = c->gpu->cuda;
 	cuda_context old;
-	cuda_result rc = cuda->context_push(c->gpu->context);
 
-	if (rc)
-		return rc;
-	rc = cuda->stream_query(c->stream);
+	*rc = cuda->context_push(c->gpu->context);
+	if (*rc)
+		return false;
+	*rc = cuda->stream_query(c->stream);
 	cuda->context_pop(&old);
-	return rc;
+	return true;
 }
 
 static int cuda_alive(struct pinring_executor *ex)
 {
 	struct cuda *c = ex->loop;
-	cuda_result rc = query(c);
+	cuda_result rc;
 
+	query(c, &rc);
 	if (rc == CUDA_NOT_READY)
 		return 0;
 	if (rc)
@@ -258,6 +263,28 @@ static int wait_alive(struct pinring_executor *ex)
 	return 0;
 }
 
+/* Until the driver says that no kernel runs, well or not. */
+static void join_for(struct pinring_executor *ex, int64_t ns)
+{
+	struct cuda *c = ex->loop;
+	int64_t deadline = pinring_deadline(ns);
+	cuda_result rc;
+
+	for (;;) {
+		if (query(c, &rc) && rc != CUDA_NOT_READY)
+			return;
+		if (pinring_now() >= deadline)
+			break;
+		nap();
+	}
+	ex->lost = true;
+}
+
+static void cuda_join(struct pinring_executor *ex)
+{
+	join_for(ex, JOIN_NS);
+}
+
 static int cuda_launch(struct pinring_executor *ex)
 {
 	struct cuda *c = ex->loop;
@@ -288,23 +315,9 @@ static int cuda_launch(struct pinring_executor *ex)
 		/* It may start yet, and must then find that it is to end. */
 		pinring_store_word(&ex->control->wanted,
 				   1ull << 32 | PINRING_STATE_TERMINATED);
-		ex->lost = query(c) == CUDA_NOT_READY;
+		join_for(ex, GIVE_UP_NS);
 	}
 	return rc;
-}
-
-static void cuda_join(struct pinring_executor *ex)
-{
-	struct cuda *c = ex->loop;
-	int64_t deadline = pinring_deadline(JOIN_NS);
-
-	while (query(c) == CUDA_NOT_READY) {
-		if (pinring_now() >= deadline) {
-			ex->lost = true;
-			return;
-		}
-		nap();
-	}
 }
 
 static void cuda_free(struct pinring_executor *ex)

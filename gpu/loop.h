@@ -68,6 +68,12 @@ struct pinring_loop {
 	struct pinring_profile *profile;
 	struct pinring_device_consumer commands;
 	struct pinring_device_producer completions;
+	/*
+	 * On a device: sequence of the host's doorbell, of which the coordinator
+	 * is the only ringer, and how often it has rung.
+	 */
+	__u64 *bell;
+	__u64 rung;
 	struct pinring_device_producer requests; /* to the host; ask.h */
 	struct pinring_device_consumer replies;
 	__u64 asked;

@@ -16,7 +16,8 @@
  *						and _producer_open() filled them
  *						in, slots and head as above
  *	loop.limit, loop.idle_ns
- *	team.workers, team.spin_ns, team.abort_ns, team.bell
+ *	loop.bell				the word that tells the host of answers
+ *	team.workers, team.spin_ns, team.abort_ns
  *
  * and copies it there before the launch. Nothing is called after that: the loop
  * is steered by plain stores to control and to the command ring, and it tells
@@ -52,12 +53,6 @@ struct pinring_team {
 	 * long, unless it hangs. 0: ten seconds.
 	 */
 	__u64 abort_ns;
-	/*
-	 * Sequence of the host's doorbell, in host memory: the coordinator, its
-	 * only ringer, stores how often it has rung.
-	 */
-	__u64 *bell;
-	__u64 rung;
 	struct pinring_meeting meeting;
 };
 

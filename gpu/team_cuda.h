@@ -218,7 +218,18 @@ PINRING_FN double pinring_part_exp_shift(float *dst, const float *a, float max,
 /* The host polls. */
 PINRING_FN void pinring_announce(struct pinring_loop *loop)
 {
-	(void)loop;
+	if (loop->bell)
+		pinring_store_word(loop->bell, ++loop->rung);
+}
+
+/*
+ * Falling idle. Nothing orders a ring after the answer that it tells of, short of a
+ * fence for each: a host that woke, found nothing and slept again is woken by this.
+ */
+PINRING_FN void pinring_announce_again(struct pinring_loop *loop)
+{
+	pinring_fence_publish();
+	pinring_announce(loop);
 }
 
 /* The host's thread of services looks for itself. */

@@ -36,7 +36,6 @@ fake_cuda_look_t fake_cuda_look;
 fake_cuda_gpu_t fake_cuda_gpu;
 fake_cuda_kill_t fake_cuda_kill;
 
-/* gpu/loop_cuda.cu, compiled for the host. */
-void fake_cuda_kernel(void *self);
+void pinring_loop_cuda(void *self); /* gpu/loop_cuda.cu, for simt.c */
 
 #endif /* PINRING_FAKE_CUDA_H */

@@ -36,6 +36,10 @@
 #define INVALID_CONTEXT 201
 #define INVALID_HANDLE 400
 
+#define DECLARE(member, symbol, parameters) API cuda_result symbol parameters;
+PINRING_CUDA_FUNCTIONS(DECLARE)
+PINRING_CUDA_NEWER(DECLARE)
+
 struct cuda_context {
 	int retained;
 };
@@ -53,8 +57,9 @@ struct cuda_function {
 struct cuda_stream {
 	struct cuda_stream *next;
 	struct cuda_context *context;
-	struct simt *grid;
-	cuda_result error;
+	struct simt_grid *grid;
+	cuda_result error; /* of a kernel that died */
+	bool queued; /* behind a kernel that fills the GPU */
 };
 
 struct pages {
@@ -71,6 +76,7 @@ static struct cuda_module *modules;
 static struct cuda_stream *streams;
 static struct pages *memory;
 static struct cuda_function function;
+static bool dead;
 static _Thread_local struct cuda_context *stack[8];
 static _Thread_local int depth;
 
@@ -123,17 +129,33 @@ API struct fake_cuda_gpu *fake_cuda_gpu(void)
 	return &gpu;
 }
 
-/* The kernel dies, as of an illegal address; its threads are stopped. */
+/*
+ * The kernel dies, as of an illegal address, says the driver from now on; its
+ * threads end when they are told to, so what they touch is never unmapped.
+ */
 API void fake_cuda_kill(void)
 {
 	struct cuda_stream *s;
 
 	pthread_mutex_lock(&lock);
+	__atomic_store_n(&dead, true, __ATOMIC_RELAXED);
 	for (s = streams; s; s = s->next) {
 		if (s->grid)
 			s->error = ILLEGAL_ADDRESS;
 	}
 	pthread_mutex_unlock(&lock);
+}
+
+/* Nobody hears of a dead kernel, whatever its threads still do. */
+static void store_unless_dead(uint64_t *word, uint64_t value)
+{
+	if (!__atomic_load_n(&dead, __ATOMIC_RELAXED))
+		__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+__attribute__((constructor)) static void hook_stores(void)
+{
+	simt_store_hook = store_unless_dead;
 }
 
 /* Every call begins here. 0, or what it is to return. */
@@ -295,12 +317,13 @@ API cuda_result cuCtxPopCurrent_v2(cuda_context *context)
 }
 
 /* ---------------------------------------------------------------------- modules */
+/* On the GPU that this thread uses. */
 static bool running(void)
 {
 	struct cuda_stream *s;
 
 	for (s = streams; s; s = s->next) {
-		if (s->grid && !simt_done(s->grid))
+		if (s->context == stack[depth - 1] && s->grid && simt_running(s->grid))
 			return true;
 	}
 	return false;
@@ -415,9 +438,8 @@ static cuda_result drop_pages(const void *host, bool registered)
 
 	if (!p || p->registered != registered)
 		return registered ? 713 : INVALID_VALUE;
-	/* The real one would unmap under the kernel's feet. */
 	*at = p->next;
-	if (p->device != p->host || !registered)
+	if (!dead && (p->device != p->host || !registered))
 		munmap(p->device, p->size);
 	free(p);
 	return CUDA_OK;
@@ -473,6 +495,16 @@ API cuda_result cuMemHostGetDevicePointer_v2(cuda_address *to, void *base,
 		return leave(INVALID_VALUE);
 	*to = (cuda_address)(uintptr_t)p->device;
 	return leave(CUDA_OK);
+}
+
+/* As drivers before 13.3: so the command ring stays in host memory. */
+API cuda_result cuMemGetHandleForAddressRange(void *handle, cuda_address at,
+					      size_t size, int type,
+					      unsigned long long flags)
+{
+	(void)handle, (void)at, (void)size, (void)type, (void)flags;
+	ENTER("cuMemGetHandleForAddressRange", true);
+	return leave(CUDA_NOT_SUPPORTED);
 }
 
 static bool on_device(cuda_address at, size_t size)
@@ -550,8 +582,10 @@ API cuda_result cuStreamQuery(cuda_stream stream)
 	ENTER("cuStreamQuery", true);
 	if (stream->error)
 		return leave(stream->error);
-	return leave(stream->grid && !simt_done(stream->grid) ? CUDA_NOT_READY :
-								CUDA_OK);
+	return leave(stream->queued ||
+				     (stream->grid && simt_running(stream->grid)) ?
+			     CUDA_NOT_READY :
+			     CUDA_OK);
 }
 
 API cuda_result cuLaunchCooperativeKernel(
@@ -572,9 +606,11 @@ API cuda_result cuLaunchCooperativeKernel(
 	if (grid_x > SMS)
 		return leave(CUDA_LAUNCH_TOO_LARGE);
 	/* A GPU that another kernel fills: the launch is queued, and waits. */
-	if (gpu.busy)
+	if (gpu.busy) {
+		stream->queued = true;
 		return leave(CUDA_OK);
-	stream->grid = simt_launch(fake_cuda_kernel, (void *)(uintptr_t)self,
+	}
+	stream->grid = simt_launch(pinring_loop_cuda, (void *)(uintptr_t)self,
 				   grid_x, block_x);
 	state.launches++;
 	return leave(stream->grid ? CUDA_OK : CUDA_OUT_OF_MEMORY);
