@@ -241,6 +241,17 @@ int pinring_executor_attach(struct pinring_executor *ex,
 	return (int)n;
 }
 
+void pinring_executor_profile(const struct pinring_executor *ex,
+			      struct pinring_profile *out)
+{
+	const __u64 *from = (const __u64 *)ex->profile;
+	__u64 *to = (__u64 *)out;
+	size_t i;
+
+	for (i = 0; i < sizeof(*out) / sizeof(*to); i++)
+		to[i] = pinring_load_word(&from[i]);
+}
+
 /* ---------------------------------------------------------------- lifecycle */
 enum pinring_state pinring_executor_state(const struct pinring_executor *ex)
 {

@@ -520,23 +520,40 @@ TEST_F(grid, bounded)
 	EXPECT_EQ(9, self->room->steps);
 }
 
+/* The clock stands at `ns`, and the loop has looked at it, more than once. */
+static bool idles_at(struct rig *r, uint64_t ns)
+{
+	uint64_t heartbeat = pinring_load_word(&r->control.heartbeat);
+
+	simt_set_clock(ns);
+	return COMES_TRUE(pinring_load_word(&r->control.heartbeat) > heartbeat + 2);
+}
+
 TEST_F(grid, idle_for_too_long)
 {
 	struct pinring_completion done;
 	struct pinring_command c = nop(1);
 
-	self->rig->self.loop.idle_ns = 300000000;
+	simt_set_clock(1000);
+	self->rig->self.loop.idle_ns = 1000;
 	begin(_metadata, self);
-	/* Each of these in time: it is the time between two that counts. */
-	for (int i = 0; i < 5; i++) {
-		usleep(100000);
-		ASSERT_TRUE(rig_call(self->rig, &c, &done));
-	}
+	ASSERT_TRUE(idles_at(self->rig, 1000));
+	ASSERT_TRUE(idles_at(self->rig, 1900));
+	/* A command, and later a wish: it is idle from then on only. */
+	ASSERT_TRUE(rig_call(self->rig, &c, &done));
+	ASSERT_TRUE(idles_at(self->rig, 1900));
+	ASSERT_TRUE(idles_at(self->rig, 2800));
+	rig_wish(self->rig, PINRING_STATE_PAUSED);
+	ASSERT_TRUE(COMES_TRUE(rig_state(self->rig) == PINRING_STATE_PAUSED));
+	ASSERT_TRUE(idles_at(self->rig, 2800));
+	ASSERT_TRUE(idles_at(self->rig, 3700));
+	simt_set_clock(3900);
 	ASSERT_TRUE(rig_ends(self->rig));
 	EXPECT_EQ(PINRING_STATE_TERMINATED, rig_state(self->rig));
 	EXPECT_EQ(-ETIMEDOUT, self->rig->control.error);
 	EXPECT_EQ(0, self->rig->control.error_id);
-	EXPECT_EQ(5, self->rig->telemetry.processed);
+	EXPECT_EQ(1, self->rig->telemetry.processed);
+	EXPECT_EQ(2900, self->rig->profile.alive_ns);
 }
 
 TEST_F(grid, what_it_tells)

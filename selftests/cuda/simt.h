@@ -42,6 +42,9 @@ void simt_join(struct simt_grid *grid);
  */
 extern void (*simt_store_hook)(uint64_t *word, uint64_t value);
 
+/* The device's clock stands at `ns` until set again; 0: it goes. */
+void simt_set_clock(uint64_t ns);
+
 /* ------------------------------------------- what the macros below stand on */
 struct simt_dim {
 	unsigned int x, y, z;

@@ -178,6 +178,13 @@ PINRING_API int pinring_executor_info(const struct pinring_executor *executor,
 				      struct pinring_executor_info *info);
 
 /*
+ * Where its time goes, as far as it has told: struct pinring_profile, in
+ * pinring_layout.h. Any thread.
+ */
+PINRING_API void pinring_executor_profile(const struct pinring_executor *executor,
+					  struct pinring_profile *profile);
+
+/*
  * Drains for at most timeout_ns, then terminates, joins and frees. Returns how
  * many commands were not carried out: 0 when all were. NULL is allowed.
  * The loop stops between steps of an operation, so this ends soon after
