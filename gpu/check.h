@@ -11,9 +11,9 @@
 
 #include "loop.h"
 
-#define PINRING_NEEDS_DST 1u
-#define PINRING_NEEDS_A 2u
-#define PINRING_NEEDS_B 4u
+#define PINRING_NEEDS_DST PINRING_KERNEL_DST
+#define PINRING_NEEDS_A PINRING_KERNEL_A
+#define PINRING_NEEDS_B PINRING_KERNEL_B
 #define PINRING_NEEDS_WAVE 8u /* a is a wave state */
 #define PINRING_MAY_DST 16u /* one float, if given at all */
 #define PINRING_WHOLE_DST 32u /* count floats, if given at all */
@@ -98,10 +98,12 @@ PINRING_FN __u32 pinring_check_operand(const struct pinring_loop *loop,
 	return PINRING_REASON_NONE;
 }
 
-PINRING_FN int pinring_overlap_in_part(const float *x, const float *y,
-				       __u64 count)
+PINRING_FN int pinring_overlap_in_part(const void *x, const void *y,
+				       __u64 bytes)
 {
-	return x != y && x < y + count && y < x + count;
+	const char *p = (const char *)x, *q = (const char *)y;
+
+	return p != q && p < q + bytes && q < p + bytes;
 }
 
 /* Fills in job->room and job->steps from a wave state, read once. */
@@ -164,21 +166,10 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	return PINRING_REASON_NONE;
 }
 
-/* The reason why the command cannot be run, or none and *job filled in. */
-PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
-				       struct pinring_job *job,
-				       const struct pinring_command *c)
+PINRING_FN void pinring_begin_job(struct pinring_loop *loop,
+				  struct pinring_job *job,
+				  const struct pinring_command *c)
 {
-	const int needs = pinring_operation_needs(c->operation);
-	__u64 cells, mask = (1ull << PINRING_WAVE_CELL_BITS) - 1;
-	__u32 reason;
-	char *at;
-
-	if (needs < 0)
-		return PINRING_REASON_OPERATION;
-	/* What the operands hold was written before the command. */
-	if (needs)
-		pinring_fence_consume();
 	pinring_learn_region(loop, c->dst.region);
 	pinring_learn_region(loop, c->a.region);
 	pinring_learn_region(loop, c->b.region);
@@ -190,6 +181,68 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 	job->a = 0;
 	job->b = 0;
 	job->done = 0;
+}
+
+/* The same as below, of an operation that is a user's kernel. */
+PINRING_FN __u32 pinring_check_dynamic(struct pinring_loop *loop,
+				       struct pinring_job *job,
+				       const struct pinring_command *c)
+{
+	const struct pinring_dynamic *d =
+		&loop->attachments->dynamic[c->operation % PINRING_DYNAMIC_MAX];
+	__u32 reason = PINRING_REASON_NONE;
+	char *dst = 0, *a = 0, *b = 0;
+	__u64 bytes;
+
+	/* acquire: pairs with the store in pinring_executor_register() */
+	if (pinring_load_word(&d->operation) != c->operation)
+		return PINRING_REASON_OPERATION;
+	pinring_fence_consume();
+	pinring_begin_job(loop, job, c);
+	job->aux = c->aux;
+	job->entry = d->entry;
+	if (d->operands & PINRING_KERNEL_A)
+		reason = pinring_check_operand(loop, c->a, c->count,
+					       d->element_bytes,
+					       d->element_align, &a);
+	if (!reason && d->operands & PINRING_KERNEL_B)
+		reason = pinring_check_operand(loop, c->b, c->count,
+					       d->element_bytes,
+					       d->element_align, &b);
+	if (!reason && d->operands & PINRING_KERNEL_DST)
+		reason = pinring_check_operand(loop, c->dst, c->count,
+					       d->element_bytes,
+					       d->element_align, &dst);
+	if (reason)
+		return reason;
+	bytes = c->count * d->element_bytes;
+	if (dst && ((a && pinring_overlap_in_part(dst, a, bytes)) ||
+		    (b && pinring_overlap_in_part(dst, b, bytes))))
+		return PINRING_REASON_OVERLAP;
+	job->dst = (float *)dst;
+	job->a = (const float *)a;
+	job->b = (const float *)b;
+	return PINRING_REASON_NONE;
+}
+
+/* The reason why the command cannot be run, or none and *job filled in. */
+PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
+				       struct pinring_job *job,
+				       const struct pinring_command *c)
+{
+	const int needs = pinring_operation_needs(c->operation);
+	__u64 cells, mask = (1ull << PINRING_WAVE_CELL_BITS) - 1;
+	__u32 reason;
+	char *at;
+
+	if (c->operation >= PINRING_OP_DYNAMIC)
+		return pinring_check_dynamic(loop, job, c);
+	if (needs < 0)
+		return PINRING_REASON_OPERATION;
+	/* What the operands hold was written before the command. */
+	if (needs)
+		pinring_fence_consume();
+	pinring_begin_job(loop, job, c);
 	if (needs & PINRING_NEEDS_A) {
 		reason = pinring_check_operand(loop, c->a, c->count,
 					       sizeof(float), sizeof(float),
@@ -220,9 +273,11 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 		job->dst = (float *)at;
 	}
 	if (needs & PINRING_NEEDS_DST) {
-		if (job->a && pinring_overlap_in_part(job->dst, job->a, c->count))
+		if (job->a && pinring_overlap_in_part(job->dst, job->a,
+						      c->count * sizeof(float)))
 			return PINRING_REASON_OVERLAP;
-		if (job->b && pinring_overlap_in_part(job->dst, job->b, c->count))
+		if (job->b && pinring_overlap_in_part(job->dst, job->b,
+						      c->count * sizeof(float)))
 			return PINRING_REASON_OVERLAP;
 	}
 	if (!(needs & PINRING_NEEDS_WAVE))

@@ -130,6 +130,18 @@ PINRING_FN void pinring_count(struct pinring_loop *loop,
 	}
 }
 
+/* A kernel faulted: its command gets no answer, nor does any behind it. */
+PINRING_FN void pinring_give_up(struct pinring_loop *loop,
+				const struct pinring_turn *turn)
+{
+	if (pinring_lane() == 0)
+		pinring_note_error(loop, -EFAULT, turn->command.id,
+				   turn->command.operation,
+				   pinring_fault(loop));
+	pinring_team_end(loop);
+	pinring_reach(loop, PINRING_STATE_FAILED);
+}
+
 /* Checks a command, and says who carries it out; cancel: nobody. */
 PINRING_FN enum pinring_way pinring_prepare(struct pinring_loop *loop,
 					    struct pinring_turn *turn,
@@ -210,6 +222,10 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
 	if (way == PINRING_WAY_TEAM) {
 		pinring_team_begin(loop);
 		result = pinring_run_job(loop, 0);
+		if (pinring_fault(loop)) {
+			pinring_give_up(loop, &turn);
+			return 0;
+		}
 	} else if (lead && way == PINRING_WAY_ALONE) {
 		result = pinring_run_small(&loop->job);
 	} else if (lead && way == PINRING_WAY_HOST) {
@@ -310,6 +326,8 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 			}
 			if (pinring_serve(loop, words, 0))
 				pinring_intake_drop(&intake);
+			if (pinring_fault(loop))
+				return;
 			pinring_idle_reset(&idle);
 			if (loop->limit && loop->completed >= loop->limit)
 				break;

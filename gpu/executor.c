@@ -14,6 +14,7 @@
 #define DEPTH_MAX 65536
 #define SPIN_US_DEFAULT 200
 #define ASK_SLOTS 8 /* one is asked at a time */
+#define WATCHDOG_MS_DEFAULT 60000
 
 static int take_executor_config(struct pinring_device *device,
 				const struct pinring_executor_config *from,
@@ -31,6 +32,8 @@ static int take_executor_config(struct pinring_device *device,
 		c->depth = DEPTH_DEFAULT;
 	if (!c->spin_us)
 		c->spin_us = SPIN_US_DEFAULT;
+	if (!c->watchdog_ms)
+		c->watchdog_ms = WATCHDOG_MS_DEFAULT;
 	if (c->kind > PINRING_EXECUTOR_CUDA)
 		return pinring_fail(device, -EINVAL, "kind: no executor %u",
 				    c->kind);
@@ -41,6 +44,9 @@ static int take_executor_config(struct pinring_device *device,
 				    c->depth, DEPTH_MAX);
 	if (c->cpu < PINRING_CPU_ANY)
 		return pinring_fail(device, -EINVAL, "cpu: %d", c->cpu);
+	if (c->flags & ~PINRING_EXECUTOR_SHARED)
+		return pinring_fail(device, -EINVAL, "flags: %#x is unknown",
+				    c->flags & ~PINRING_EXECUTOR_SHARED);
 	if (c->reserved)
 		return pinring_fail(device, -EINVAL, "reserved: not zero");
 	if (c->gpu < 0)
@@ -109,11 +115,20 @@ static int make_objects(struct pinring_executor *ex)
 
 static void executor_free(struct pinring_executor *ex)
 {
+	static struct pinring_executor *lost;
 	uint64_t i;
 
 	pinring_services_stop(ex);
-	if (ex->lost)
+	if (ex->lost) {
+		/* In sight of those who look for leaks. */
+		ex->next = __atomic_load_n(&lost, __ATOMIC_RELAXED);
+		while (!__atomic_compare_exchange_n(&lost, &ex->next, ex, false,
+						    __ATOMIC_RELEASE,
+						    __ATOMIC_RELAXED))
+			;
 		return;
+	}
+	pinring_kernels_free(ex);
 	if (ex->ops)
 		ex->ops->free(ex);
 	if (ex->attachments) {
@@ -127,6 +142,8 @@ static void executor_free(struct pinring_executor *ex)
 	pinring_region_close(ex->region);
 	pinring_device_close(ex->device);
 	pthread_mutex_destroy(&ex->wish_lock);
+	pthread_mutex_destroy(&ex->kernels_lock);
+	pthread_mutex_destroy(&ex->ticket_lock);
 	free(ex->pending);
 	free(ex);
 }
@@ -188,7 +205,10 @@ int pinring_executor_create(struct pinring_device *device,
 	ex->device = pinring_device_get(device);
 	ex->config = c;
 	ex->pid = getpid();
+	ex->shared = c.flags & PINRING_EXECUTOR_SHARED;
 	pthread_mutex_init(&ex->wish_lock, NULL);
+	pthread_mutex_init(&ex->kernels_lock, NULL);
+	pthread_mutex_init(&ex->ticket_lock, NULL);
 	ex->pending = calloc(c.depth, sizeof(*ex->pending));
 	ex->attachments = map_shared();
 	if (!ex->pending || !ex->attachments) {
@@ -197,6 +217,9 @@ int pinring_executor_create(struct pinring_device *device,
 				  c.depth);
 		goto fail;
 	}
+	rc = pinring_kernels_init(ex);
+	if (rc)
+		goto fail;
 	/* Small pages: zeroing 2 MiB would be most of the time this takes. */
 	rc_config = pinring_region_defaults(
 		PINRING_REGION_HEADER_BYTES + 16384 +
@@ -255,6 +278,9 @@ void pinring_executor_profile(const struct pinring_executor *ex,
 /* ---------------------------------------------------------------- lifecycle */
 enum pinring_state pinring_executor_state(const struct pinring_executor *ex)
 {
+	/* acquire: pairs with the store in declare() */
+	if (__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE))
+		return PINRING_STATE_FAILED;
 	return (enum pinring_state)(uint32_t)pinring_load_word(
 		&ex->control->reached);
 }
@@ -359,46 +385,32 @@ int pinring_executor_wait_state(struct pinring_executor *ex,
 				enum pinring_state state, int64_t timeout_ns)
 {
 	int64_t deadline = pinring_deadline(timeout_ns);
-	struct timespec nap = { .tv_nsec = 20000 };
-	int saved = errno;
 	uint64_t polls = 0;
-	int rc;
 
 	for (;;) {
 		enum pinring_state now = pinring_executor_state(ex);
 
-		if (now == state) {
-			rc = 0;
-			break;
+		if (now == state)
+			return 0;
+		if (ended(now))
+			return pinring_executor_why(ex, -ECANCELED) ?
+				       -ECANCELED :
+				       pinring_fail(
+					       ex->device, -ECANCELED,
+					       "the executor is %s and will not become %s",
+					       pinring_state_name(now),
+					       pinring_state_name(state));
+		if (polls >= 1000) {
+			pinring_executor_watch(ex);
+			if (pinring_now() >= deadline)
+				return pinring_fail(
+					ex->device, -ETIMEDOUT,
+					"the executor is still %s, not %s",
+					pinring_state_name(now),
+					pinring_state_name(state));
 		}
-		if (ended(now)) {
-			rc = pinring_fail(ex->device, -ECANCELED,
-					  "the executor is %s and will not become %s",
-					  pinring_state_name(now),
-					  pinring_state_name(state));
-			break;
-		}
-		if (++polls < 1000) {
-			pinring_relax();
-			continue;
-		}
-		if (pinring_now() >= deadline) {
-			rc = pinring_fail(ex->device, -ETIMEDOUT,
-					  "the executor is still %s, not %s",
-					  pinring_state_name(now),
-					  pinring_state_name(state));
-			break;
-		}
-		if (polls < 1100) {
-			sched_yield();
-		} else {
-			nanosleep(&nap, NULL);
-			if (nap.tv_nsec < 1000000)
-				nap.tv_nsec *= 2;
-		}
+		pinring_executor_nap(&polls);
 	}
-	errno = saved;
-	return rc;
 }
 
 int pinring_executor_start(struct pinring_device *device,
@@ -439,8 +451,15 @@ int64_t pinring_executor_close(struct pinring_executor *ex, int64_t timeout_ns)
 		if (pinring_executor_wait_state(ex, PINRING_STATE_TERMINATED,
 						timeout_ns))
 			(void)wish(ex, PINRING_STATE_TERMINATED);
-		ex->ops->join(ex);
+		/* It may not end at all, which only the watchdog finds out. */
+		(void)pinring_executor_wait_state(
+			ex, PINRING_STATE_TERMINATED, PINRING_FOREVER);
 		pinring_executor_collect(ex);
+		if (!ex->hung)
+			ex->ops->join(ex);
+		else if (ex->ops->abandon)
+			ex->ops->abandon(ex);
+		ex->lost |= ex->hung;
 	}
 	undone = (int64_t)(ex->undone + ex->submitted - ex->collected);
 	executor_free(ex);

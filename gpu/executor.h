@@ -14,6 +14,7 @@
 #include "loop.h"
 
 struct pinring_executor;
+struct pinring_kernel;
 
 /* What runs the loop. Every function may leave a sentence by pinring_fail(). */
 struct pinring_executor_ops {
@@ -39,8 +40,37 @@ struct pinring_executor_ops {
 	int (*alive)(struct pinring_executor *executor);
 	/* The loop was launched, and told to end; sets lost if it does not. */
 	void (*join)(struct pinring_executor *executor);
+	/* Instead of it, when the loop hangs. NULL: nothing to do. */
+	void (*abandon)(struct pinring_executor *executor);
 	/* After join, or instead of it; also of what init left half made. */
 	void (*free)(struct pinring_executor *executor);
+	/*
+	 * Sets abi, entry and code of kernel, whose name is there; what place
+	 * it has in executor->kernels says its operation. NULL: it takes none.
+	 */
+	int (*load)(struct pinring_executor *executor,
+		    const struct pinring_kernel_config *config,
+		    struct pinring_kernel *kernel);
+	/* No command of it is in flight, and none will be. */
+	void (*unload)(struct pinring_executor *executor,
+		       struct pinring_kernel *kernel);
+};
+
+/* A user's kernel. kernel.c */
+struct pinring_kernel {
+	uint64_t operation; /* 0: none; atomic store */
+	uint64_t last; /* commands up to the last one of it; atomic */
+	char name[64];
+	struct pinring_kernel_abi abi;
+	void (*entry)(const struct pinring_kernel_args *args); /* host's */
+	void *code; /* the ops' own */
+};
+
+/* What was seen of a command that is being carried out. watch.c */
+struct pinring_watch {
+	uint64_t completed, heartbeat;
+	int64_t looked; /* at this time */
+	int64_t still; /* for so long there was no change */
 };
 
 /* What host and loop share besides the executor's region: attachments first. */
@@ -57,7 +87,8 @@ enum pending_state {
 struct pinring_pending {
 	uint64_t ticket;
 	uint32_t id;
-	enum pending_state state;
+	uint16_t operation;
+	uint16_t state; /* enum pending_state */
 	struct pinring_completion completion;
 };
 
@@ -69,7 +100,16 @@ struct pinring_executor {
 	char placement[160]; /* of the command ring */
 	pid_t pid; /* whose threads run the loop */
 
-	/* Submitting thread only. */
+	pthread_mutex_t kernels_lock; /* of register and unregister */
+	uint32_t next_operation;
+	struct pinring_kernel *kernels; /* PINRING_DYNAMIC_MAX of them */
+
+	/* Submitting thread only; if there are several, under the lock. */
+	pthread_mutex_t ticket_lock;
+	bool shared; /* there are */
+	bool watched; /* one of them sleeps on the doorbell ... */
+	uint32_t rounds; /* ... and this futex counts how often it woke up */
+	uint32_t followers; /* that sleep on it */
 	struct pinring_device_producer commands;
 	void (*flush)(void); /* after stores to commands; NULL: none needed */
 	struct pinring_device_consumer completions;
@@ -77,7 +117,8 @@ struct pinring_executor {
 	uint64_t submitted; /* atomic store, for pinring_executor_info */
 	uint64_t collected;
 	uint64_t undone;
-	bool broken; /* the executor answered something nobody asked */
+	uint32_t misses; /* looks that found nothing */
+	bool broken; /* the executor answered what nobody asked; atomic */
 	struct pinring_region *attached[PINRING_REGIONS_MAX];
 	/*
 	 * PINRING_SHARED_BYTES, of a shared mapping: of a private one a fork
@@ -94,11 +135,14 @@ struct pinring_executor {
 	struct pinring_telemetry *telemetry;
 	struct pinring_profile *profile;
 
-	pthread_mutex_t wish_lock; /* guards the three below */
+	pthread_mutex_t wish_lock; /* guards those below */
 	uint64_t epoch;
 	enum pinring_state wish; /* atomic store, for pinring_executor_submit */
 	bool launched; /* there is a loop to join */
 	bool lost; /* it did not end: what it may touch must stay for ever */
+	struct pinring_executor *next; /* of those that are lost */
+	bool hung; /* the watchdog says that it will not end; atomic store */
+	struct pinring_watch watch;
 
 	const struct pinring_executor_ops *ops;
 	void *loop; /* the ops' own */
@@ -117,6 +161,40 @@ void pinring_services_stop(struct pinring_executor *executor);
 
 /* tickets.c: moves every completion that has come to its ticket's place. */
 void pinring_executor_collect(struct pinring_executor *executor);
+
+/*
+ * watch.c: looks whether a command that was taken still shows life; if not for
+ * too long, the executor has failed. Any thread; now and then, while it waits.
+ */
+void pinring_executor_watch(struct pinring_executor *executor);
+
+/* How often, in ns, at least. */
+int64_t pinring_executor_watch_period(const struct pinring_executor *executor);
+
+/* One step of a loop that looks again and again: spins, yields, then sleeps. */
+void pinring_executor_nap(uint64_t *polls);
+
+/* It has failed for a reason that can be said: the sentence, and rc. Or false. */
+bool pinring_executor_why(const struct pinring_executor *executor, int rc);
+
+/* kernel.c: a command of it is about to be submitted as number `ticket`. */
+void pinring_kernel_used(struct pinring_executor *executor, uint32_t operation,
+			 uint64_t ticket);
+int pinring_kernels_init(struct pinring_executor *executor);
+void pinring_kernels_free(struct pinring_executor *executor);
+
+/* "-ENOEXEC": version and sizes are not ours. */
+int pinring_kernel_check(struct pinring_executor *executor, const char *name,
+			 const struct pinring_kernel_abi *abi);
+
+extern const char pinring_kernel_header[]; /* pinring/kernel.h, as text */
+
+/* kernel_host.c */
+int pinring_host_load(struct pinring_executor *executor,
+		      const struct pinring_kernel_config *config,
+		      struct pinring_kernel *kernel);
+void pinring_host_unload(struct pinring_executor *executor,
+			 struct pinring_kernel *kernel);
 
 extern const struct pinring_executor_ops pinring_host_ops; /* executor_host.c */
 extern const struct pinring_executor_ops pinring_cuda_ops; /* executor_cuda.c */

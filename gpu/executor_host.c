@@ -12,8 +12,11 @@
 
 #include <pinring/ring.h>
 
+#include "dynamic_host.h"
 #include "executor.h"
 #include "team_host.h"
+
+#define SIGNAL_STACK 32768
 
 /* The loop as compiled for one instruction set. */
 struct isa {
@@ -189,9 +192,14 @@ struct worker {
 static void *worker_main(void *arg)
 {
 	struct worker w = *(struct worker *)arg;
+	/* For a kernel that overflows the other one. */
+	char stack[SIGNAL_STACK];
+	stack_t ours = { .ss_sp = stack, .ss_size = sizeof(stack) }, before;
 
 	free(arg);
+	sigaltstack(&ours, &before);
 	w.host->isa->run(&w.host->loop, w.number);
+	sigaltstack(&before, NULL);
 	return NULL;
 }
 
@@ -236,8 +244,12 @@ static int host_launch(struct pinring_executor *ex)
 	sigset_t all, before;
 	int rc = 0;
 
-	/* Signals are the application's: keep them off these threads. */
+	/*
+	 * Signals are the application's: keep them off these threads, but for
+	 * those that a thread brings upon itself, and cannot block.
+	 */
 	sigfillset(&all);
+	pinring_faults_to(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	/* The coordinator last: without it, the others can be sent home. */
 	while (number-- && !rc)
@@ -266,6 +278,15 @@ static void host_join(struct pinring_executor *ex)
 		pthread_join(h->threads[i], NULL);
 }
 
+static void host_abandon(struct pinring_executor *ex)
+{
+	struct host *h = ex->loop;
+	uint32_t i;
+
+	for (i = 0; i < ex->config.threads; i++)
+		pthread_detach(h->threads[i]);
+}
+
 static void host_free(struct pinring_executor *ex)
 {
 	free(ex->loop);
@@ -277,5 +298,8 @@ const struct pinring_executor_ops pinring_host_ops = {
 	.attach = host_attach,
 	.launch = host_launch,
 	.join = host_join,
+	.abandon = host_abandon,
 	.free = host_free,
+	.load = pinring_host_load,
+	.unload = pinring_host_unload,
 };

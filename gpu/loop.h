@@ -19,6 +19,7 @@
 #define PINRING_LOOP_H
 
 #include <pinring/command.h>
+#include <pinring/kernel.h>
 #include <pinring/port.h>
 #include <pinring/ring_device.h>
 
@@ -30,11 +31,22 @@ struct pinring_memory {
 	__u64 size;
 };
 
+#define PINRING_DYNAMIC_MAX 64
+
+/* A user's kernel; host writes. Where: operation modulo PINRING_DYNAMIC_MAX. */
+struct pinring_dynamic {
+	__u64 operation; /* 0: none; stored last, with release */
+	void (*entry)(const struct pinring_kernel_args *args); /* host only */
+	__u64 element_bytes, element_align;
+	__u64 operands; /* PINRING_KERNEL_DST, _A, _B */
+};
+
 /* Host appends; count is published with release after the entry. */
 struct pinring_attachments {
 	__u64 count;
 	__u64 services; /* offered, by bits; see service.h */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
+	struct pinring_dynamic dynamic[PINRING_DYNAMIC_MAX];
 };
 
 /* A checked command: operands as pointers. Coordinator writes. */
@@ -45,6 +57,8 @@ struct pinring_job {
 	float *dst; /* NULL when not given */
 	const float *a, *b;
 	float s0, s1;
+	__u64 aux;
+	void (*entry)(const struct pinring_kernel_args *args);
 	struct pinring_room room;
 	__u64 *steps; /* of the wave state, coordinator only */
 	__u64 first_step; /* value of *steps when the job began */
@@ -54,6 +68,7 @@ struct pinring_job {
 
 /* What the workers tell one another while they carry out a job. */
 struct pinring_meeting {
+	__u64 fault; /* enum pinring_reason; by any whose kernel faults, to stay */
 	double partial[PINRING_PARTS]; /* each written by one worker ... */
 	float extreme[PINRING_PARTS]; /* ... as these, of min and max */
 	float maximum; /* softmax, coordinator writes between barriers */

@@ -58,6 +58,9 @@ static const char *const reasons[] = {
 	[PINRING_REASON_STOPPED] = "the executor was terminated first",
 	[PINRING_REASON_SERVICE] = "nobody offers that service",
 	[PINRING_REASON_SERVED] = "the service failed",
+	[PINRING_REASON_FAULT] = "its kernel touched memory that is not there",
+	[PINRING_REASON_TRAP] = "its kernel divided by zero, or did what the CPU cannot",
+	[PINRING_REASON_HUNG] = "it does not end",
 };
 
 const char *pinring_operation_name(uint32_t operation)

@@ -12,7 +12,10 @@
 #define PINRING_RUN_H
 
 #include "check.h"
+#include "dynamic.h"
 #include "kernels/elementwise.h"
+
+#define PINRING_TEAM_DYNAMIC 2048 /* more than an addition each, mostly */
 
 /* The lane that answers for the job. */
 PINRING_FN int pinring_leads(__u64 worker)
@@ -41,7 +44,9 @@ PINRING_FN int pinring_worth_a_team(const struct pinring_job *job)
 						     job->room.nz >=
 					     PINRING_TEAM_CELLS;
 	default:
-		return job->count >= PINRING_TEAM_ELEMENTS;
+		return job->count >= (job->operation < PINRING_OP_DYNAMIC ?
+					      PINRING_TEAM_ELEMENTS :
+					      PINRING_TEAM_DYNAMIC);
 	}
 }
 
@@ -49,7 +54,8 @@ PINRING_FN int pinring_worth_a_team(const struct pinring_job *job)
 PINRING_FN int pinring_writes_memory(const struct pinring_job *job)
 {
 	return job->dst || job->operation == PINRING_OP_WAVE_STEP ||
-	       job->operation == PINRING_OP_WAVE_INJECT;
+	       job->operation == PINRING_OP_WAVE_INJECT ||
+	       job->operation >= PINRING_OP_DYNAMIC;
 }
 
 /* Where share `worker` of `workers` begins, on a boundary of `grain` items. */
@@ -73,49 +79,49 @@ PINRING_FN void pinring_run_elementwise(struct pinring_job *job, __u64 begin,
 
 	switch (job->operation) {
 	case PINRING_OP_FILL:
-		PINRING_EACH(fill, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(fill, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_COPY:
-		PINRING_EACH(copy, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(copy, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_ADD:
-		PINRING_EACH(add, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(add, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_SUB:
-		PINRING_EACH(sub, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(sub, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_MUL:
-		PINRING_EACH(mul, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(mul, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_DIV:
-		PINRING_EACH(div, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(div, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_MIN:
-		PINRING_EACH(min, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(min, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_MAX:
-		PINRING_EACH(max, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(max, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_AXPY:
-		PINRING_EACH(axpy, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(axpy, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_SCALE:
-		PINRING_EACH(scale, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(scale, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_RELU:
-		PINRING_EACH(relu, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(relu, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_SIGMOID:
-		PINRING_EACH(sigmoid, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(sigmoid, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_TANH:
-		PINRING_EACH(tanh, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(tanh, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_GELU:
-		PINRING_EACH(gelu, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(gelu, dst, a, b, s0, s1, begin, end);
 		break;
 	case PINRING_OP_GELU_TANH:
-		PINRING_EACH(gelu_tanh, dst, a, b, s0, s1, begin, end);
+		PINRING_LANEWISE(gelu_tanh, dst, a, b, s0, s1, begin, end);
 		break;
 	default:
 		break;
@@ -219,7 +225,7 @@ PINRING_FN void pinring_run_softmax(struct pinring_loop *loop, __u64 worker,
 			pinring_parts_sum(meeting->partial));
 	if (pinring_team_barrier(loop, workers))
 		return;
-	PINRING_EACH(scale, job->dst, job->dst, job->dst, meeting->factor, 0.0f,
+	PINRING_LANEWISE(scale, job->dst, job->dst, job->dst, meeting->factor, 0.0f,
 		     begin, end);
 	if (pinring_team_barrier(loop, workers))
 		return;
@@ -316,9 +322,14 @@ PINRING_ONCE float pinring_run_job(struct pinring_loop *loop, __u64 worker)
 		pinring_run_wave(loop, worker, workers);
 		return 0.0f;
 	default:
-		pinring_run_elementwise(
-			job, pinring_share(job->count, worker, workers, 16),
-			pinring_share(job->count, worker + 1, workers, 16));
+		if (job->operation >= PINRING_OP_DYNAMIC)
+			pinring_run_dynamic(loop, worker);
+		else
+			pinring_run_elementwise(
+				job,
+				pinring_share(job->count, worker, workers, 16),
+				pinring_share(job->count, worker + 1, workers,
+					      16));
 		if (!pinring_team_barrier(loop, workers) && pinring_leads(worker))
 			job->done = job->count;
 		return 0.0f;

@@ -39,6 +39,9 @@
 struct pinring_block {
 	struct pinring_loop loop; /* block 0: the loop; others: its job */
 	struct pinring_profile counts; /* block 0 */
+#ifdef PINRING_DYNAMIC_LINKED
+	struct pinring_kernel_args args; /* of the kernel being called */
+#endif
 	__u64 word[PINRING_WARP]; /* of the command ring, as last seen */
 	__u64 answer[PINRING_SLOT_WORDS]; /* on its way to the other ring */
 	struct pinring_loop_cuda *self;
@@ -120,7 +123,7 @@ PINRING_FN int pinring_agree(int value)
 	return __shfl_sync(PINRING_ALL_LANES, value, 0);
 }
 
-#define PINRING_EACH(name, dst, a, b, s0, s1, begin, end) \
+#define PINRING_LANEWISE(name, dst, a, b, s0, s1, begin, end) \
 	pinring_##name##_stride(dst, a, b, s0, s1, (begin) + threadIdx.x, end, \
 				blockDim.x)
 

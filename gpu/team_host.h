@@ -34,6 +34,9 @@ struct pinring_team {
 	__u64 arrived PINRING_ALIGNED(128);
 	/* ... and then advances phase, which the others wait for. */
 	__u64 phase PINRING_ALIGNED(128);
+	/* The same of users' kernels: a fault leaves it half full for ever. */
+	__u64 met PINRING_ALIGNED(128);
+	__u64 gathering PINRING_ALIGNED(128);
 	__u64 workers PINRING_ALIGNED(128); /* fixed */
 	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
 	struct pinring_doorbell *done; /* the host may sleep on it */
@@ -68,7 +71,7 @@ PINRING_FN int pinring_agree(int value)
 }
 
 /* A share of a job, by all lanes of a worker. */
-#define PINRING_EACH(name, dst, a, b, s0, s1, begin, end) \
+#define PINRING_LANEWISE(name, dst, a, b, s0, s1, begin, end) \
 	pinring_##name##_range(dst, a, b, s0, s1, begin, end)
 
 PINRING_FN int pinring_wave_owns(const struct pinring_room *room, __u64 begin,

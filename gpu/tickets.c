@@ -5,13 +5,37 @@
  * Tickets are numbered in the order of submission, and the executor answers in
  * that order, so the n-th completion belongs to ticket n. A window of `depth`
  * places keeps completions until they are asked for.
+ *
+ * Where several threads share the executor, a lock guards all of that, and is held
+ * for no wait. One of those that sleep does so on the doorbell, which has room for
+ * one; the others on a futex of this process, which that one rings as it wakes up.
  */
+#define _GNU_SOURCE
+#include <linux/futex.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <pinring/ring_device.h>
 
 #include "executor.h"
+
+#define MISSES_A_LOOK 1024 /* at the watchdog */
+#define NAP_NS 100000 /* twice what the kernel's timer rounds to */
+
+static inline void enter(struct pinring_executor *ex)
+{
+	if (ex->shared)
+		pthread_mutex_lock(&ex->ticket_lock);
+}
+
+static inline void leave(struct pinring_executor *ex)
+{
+	if (ex->shared)
+		pthread_mutex_unlock(&ex->ticket_lock);
+}
 
 static struct pinring_pending *place_of(struct pinring_executor *ex,
 					uint64_t ticket)
@@ -30,7 +54,7 @@ void pinring_executor_collect(struct pinring_executor *ex)
 		pinring_device_release(&ex->completions);
 		pinring_unpack_completion(&c, words);
 		if (ex->collected == ex->submitted || c.id != p->id) {
-			ex->broken = true;
+			__atomic_store_n(&ex->broken, true, __ATOMIC_RELAXED);
 			return;
 		}
 		ex->collected++;
@@ -45,12 +69,30 @@ void pinring_executor_collect(struct pinring_executor *ex)
 	}
 }
 
+static bool is_broken(const struct pinring_executor *ex)
+{
+	return __atomic_load_n(&ex->broken, __ATOMIC_RELAXED);
+}
+
 static bool has_ended(const struct pinring_executor *ex)
 {
-	enum pinring_state state = pinring_executor_state(ex);
+	return is_broken(ex) ||
+	       pinring_executor_state(ex) >= PINRING_STATE_TERMINATED;
+}
 
-	return ex->broken || state == PINRING_STATE_TERMINATED ||
-	       state == PINRING_STATE_FAILED;
+static int fail_ended(struct pinring_executor *ex, const char *otherwise)
+{
+	if (is_broken(ex))
+		return pinring_fail(ex->device, -EPIPE,
+				    "the completion ring is damaged");
+	if (pinring_executor_why(ex, -EPIPE)) {
+		__atomic_store_n(&ex->wish, PINRING_STATE_FAILED,
+				 __ATOMIC_RELAXED);
+		return -EPIPE;
+	}
+	return pinring_fail(ex->device, -EPIPE, otherwise,
+			    pinring_state_name(__atomic_load_n(
+				    &ex->wish, __ATOMIC_RELAXED)));
 }
 
 /* Bits that the slot has no room for, which would be lost without a word. */
@@ -84,12 +126,66 @@ static int fail_widths(struct pinring_executor *ex,
 			    field);
 }
 
+/* The place of the next ticket is taken by the one `depth` before. */
+static int fail_full(struct pinring_executor *ex)
+{
+	uint64_t submitted = __atomic_load_n(&ex->submitted, __ATOMIC_RELAXED);
+	bool done;
+
+	/* Nobody waits, who would notice that it has ended. */
+	if (has_ended(ex))
+		return fail_ended(ex, "the executor is %s");
+	enter(ex);
+	done = place_of(ex, submitted)->state == PENDING_DONE;
+	leave(ex);
+	return pinring_fail(ex->device, -EAGAIN,
+			    done ? "ticket %llu is done but was not collected, and depth is %u" :
+				   "command %llu is in flight, and depth is %u",
+			    (unsigned long long)(submitted - ex->config.depth),
+			    ex->config.depth);
+}
+
+/* Numbers the command and sends it. False: there is no place for it. */
+static bool enqueue(struct pinring_executor *ex,
+		    const struct pinring_command *command, uint64_t *ticket)
+{
+	struct pinring_pending *p;
+	__u64 words[PINRING_SLOT_WORDS];
+
+	pinring_pack_command(words, command);
+	enter(ex);
+	p = place_of(ex, ex->submitted);
+	if (p->state != PENDING_FREE)
+		pinring_executor_collect(ex);
+	if (p->state != PENDING_FREE)
+		goto full;
+	if (command->operation >= PINRING_OP_DYNAMIC)
+		pinring_kernel_used(ex, command->operation, ex->submitted);
+	p->ticket = ex->submitted;
+	p->id = command->id;
+	p->operation = command->operation;
+	/* Never full: it has twice the slots that can be in flight. */
+	if (!pinring_device_send(&ex->commands, words))
+		goto full;
+	if (ex->flush)
+		ex->flush();
+	p->state = command->flags & PINRING_COMMAND_DETACHED ?
+			   PENDING_DETACHED :
+			   PENDING_FLIGHT;
+	if (ticket)
+		*ticket = ex->submitted;
+	__atomic_store_n(&ex->submitted, ex->submitted + 1, __ATOMIC_RELAXED);
+	leave(ex);
+	return true;
+full:
+	leave(ex);
+	return false;
+}
+
 int pinring_executor_submit(struct pinring_executor *ex,
 			    const struct pinring_command *command,
 			    uint64_t *ticket)
 {
-	struct pinring_pending *p = place_of(ex, ex->submitted);
-	__u64 words[PINRING_SLOT_WORDS];
 	enum pinring_state wish;
 
 	/*
@@ -97,78 +193,78 @@ int pinring_executor_submit(struct pinring_executor *ex,
 	 * word's line for every command, and looking would fetch it each time.
 	 */
 	wish = __atomic_load_n(&ex->wish, __ATOMIC_RELAXED);
-	if (ex->broken)
-		return pinring_fail(ex->device, -EPIPE,
-				    "the completion ring is damaged");
-	if (wish >= PINRING_STATE_DRAINING)
-		return pinring_fail(ex->device, -EPIPE, "the executor is %s",
-				    pinring_state_name(wish));
-	if (p->state != PENDING_FREE)
-		pinring_executor_collect(ex);
-	if (p->state != PENDING_FREE)
-		return pinring_fail(ex->device, -EAGAIN,
-				    p->state == PENDING_DONE ?
-					    "ticket %llu is done but was not collected, and depth is %u" :
-					    "command %llu is in flight, and depth is %u",
-				    (unsigned long long)(ex->submitted -
-							 ex->config.depth),
-				    ex->config.depth);
+	if (is_broken(ex) || wish >= PINRING_STATE_DRAINING)
+		return fail_ended(ex, "the executor is %s");
 	if (stray_bits(command))
 		return fail_widths(ex, command);
-	pinring_pack_command(words, command);
-	/* Never full: it has twice the slots that can be in flight. */
-	if (!pinring_device_send(&ex->commands, words))
-		return pinring_fail(ex->device, -EAGAIN,
-				    "the command ring is full");
-	if (ex->flush)
-		ex->flush();
-	p->ticket = ex->submitted;
-	p->id = command->id;
-	p->state = command->flags & PINRING_COMMAND_DETACHED ?
-			   PENDING_DETACHED :
-			   PENDING_FLIGHT;
-	if (ticket)
-		*ticket = ex->submitted;
-	__atomic_store_n(&ex->submitted, ex->submitted + 1, __ATOMIC_RELAXED);
+	if (!enqueue(ex, command, ticket))
+		return fail_full(ex);
 	pinring_executor_wake(ex);
 	return 0;
 }
 
-/* -EAGAIN without a sentence: not being done is no mishap. */
-static int try_collect(struct pinring_executor *ex, struct pinring_pending *p,
+/*
+ * 0; -EAGAIN: not yet; -ENOENT: nobody may ask for it. Without a sentence: not
+ * being done is no mishap.
+ */
+static int try_collect(struct pinring_executor *ex, uint64_t ticket,
 		       struct pinring_completion *completion)
 {
+	struct pinring_pending *p = place_of(ex, ticket);
+
+	if (ticket >= ex->submitted || p->ticket != ticket)
+		return -ENOENT;
 	if (p->state == PENDING_FLIGHT)
 		pinring_executor_collect(ex);
 	if (p->state == PENDING_FLIGHT)
 		return -EAGAIN;
+	if (p->state != PENDING_DONE)
+		return -ENOENT;
 	*completion = p->completion;
 	p->state = PENDING_FREE;
 	return 0;
 }
 
-/* The executor has ended: what it answered before that is there by now. */
-static int last_collect(struct pinring_executor *ex, struct pinring_pending *p,
-			struct pinring_completion *completion)
+static int collect_one(struct pinring_executor *ex, uint64_t ticket,
+		       struct pinring_completion *completion)
 {
-	if (try_collect(ex, p, completion) == 0)
-		return 0;
-	p->state = PENDING_DETACHED;
-	return pinring_fail(ex->device, -EPIPE,
-			    ex->broken ?
-				    "the completion ring is damaged" :
-				    "the executor ended before it answered");
+	bool look;
+	int rc;
+
+	enter(ex);
+	rc = try_collect(ex, ticket, completion);
+	look = rc == -EAGAIN && ++ex->misses % MISSES_A_LOOK == 0;
+	leave(ex);
+	if (look)
+		pinring_executor_watch(ex);
+	return rc;
 }
 
-static int find_ticket(struct pinring_executor *ex, uint64_t ticket,
-		       struct pinring_pending **place)
+/* Nobody asks for it any more: as if it were detached. */
+static void forsake(struct pinring_executor *ex, uint64_t ticket)
 {
-	struct pinring_pending *p = place_of(ex, ticket);
+	struct pinring_completion c;
 
-	*place = p;
-	if (ticket < ex->submitted && p->ticket == ticket &&
-	    (p->state == PENDING_FLIGHT || p->state == PENDING_DONE))
-		return 0;
+	enter(ex);
+	if (try_collect(ex, ticket, &c) == -EAGAIN)
+		place_of(ex, ticket)->state = PENDING_DETACHED;
+	leave(ex);
+}
+
+/* The executor has ended: what it answered before that is there by now. */
+static int last_collect(struct pinring_executor *ex, uint64_t ticket,
+			struct pinring_completion *completion)
+{
+	int rc = collect_one(ex, ticket, completion);
+
+	if (rc != -EAGAIN)
+		return rc;
+	forsake(ex, ticket);
+	return fail_ended(ex, "the executor ended before it answered");
+}
+
+static int fail_ticket(struct pinring_executor *ex, uint64_t ticket)
+{
 	return pinring_fail(ex->device, -ENOENT,
 			    "ticket %llu was never given, is detached, or was collected before",
 			    (unsigned long long)ticket);
@@ -177,26 +273,64 @@ static int find_ticket(struct pinring_executor *ex, uint64_t ticket,
 int pinring_executor_poll(struct pinring_executor *ex, uint64_t ticket,
 			  struct pinring_completion *completion)
 {
-	struct pinring_pending *p;
-	int rc = find_ticket(ex, ticket, &p);
+	int rc = collect_one(ex, ticket, completion);
 
-	if (rc)
-		return rc;
-	rc = try_collect(ex, p, completion);
 	if (rc == -EAGAIN && has_ended(ex))
-		rc = last_collect(ex, p, completion);
-	return rc;
+		rc = last_collect(ex, ticket, completion);
+	return rc == -ENOENT ? fail_ticket(ex, ticket) : rc;
 }
 
-static void sleep_on_bell(struct pinring_executor *ex, uint64_t seen,
-			  int64_t deadline)
+/* Sleeps until something may have come, or the time is up. */
+static void sleep_on(struct pinring_executor *ex, uint64_t seen, int64_t ns)
 {
-	const int64_t nap = 100000; /* twice what the kernel's timer rounds to */
-	int64_t left = deadline == INT64_MAX ? PINRING_FOREVER :
-					       deadline - pinring_now();
+	struct timespec left;
+	int saved = errno, cancel;
+	uint32_t round;
+	bool first;
 
-	pinring_doorbell_wait(ex->done_bell, seen,
-			      ex->wakes || left < nap ? left : nap);
+	if (!ex->wakes && ns > NAP_NS)
+		ns = NAP_NS;
+	if (!ex->shared) {
+		pinring_doorbell_wait(ex->done_bell, seen, ns);
+		return;
+	}
+	enter(ex);
+	/*
+	 * What was rung since may be collected already, by the one that sleeps
+	 * on the doorbell now, and what it waits for may come much later.
+	 */
+	if (pinring_doorbell_sequence(ex->done_bell) != seen) {
+		leave(ex);
+		return;
+	}
+	first = !ex->watched;
+	ex->watched = true;
+	ex->followers += !first;
+	round = ex->rounds;
+	leave(ex);
+	if (first) {
+		/* Cancelled in there, it would leave the others asleep. */
+		pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
+		pinring_doorbell_wait(ex->done_bell, seen, ns);
+	} else {
+		left.tv_sec = ns / 1000000000;
+		left.tv_nsec = ns % 1000000000;
+		syscall(SYS_futex, &ex->rounds, FUTEX_WAIT_PRIVATE, round,
+			&left, NULL, 0);
+	}
+	enter(ex);
+	ex->watched = ex->watched && !first;
+	ex->followers -= !first;
+	if (first)
+		__atomic_store_n(&ex->rounds, round + 1, __ATOMIC_RELAXED);
+	round = first ? ex->followers : 0;
+	leave(ex);
+	if (round)
+		syscall(SYS_futex, &ex->rounds, FUTEX_WAKE_PRIVATE, INT32_MAX,
+			NULL, NULL, 0);
+	if (first)
+		pthread_setcancelstate(cancel, NULL);
+	errno = saved;
 }
 
 int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
@@ -209,44 +343,48 @@ int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
 	 * moves it, every spin keeps it from running.
 	 */
 	const uint32_t spins = 256, yields = 256;
-	struct pinring_pending *p;
-	int64_t deadline = 0;
+	const int64_t period = pinring_executor_watch_period(ex);
+	int64_t deadline = 0, left;
 	uint32_t i;
-	int rc = find_ticket(ex, ticket, &p);
+	int rc;
 
-	if (rc)
-		return rc;
 	for (i = 0;; i++) {
 		uint64_t seen = 0;
 
 		if (i >= spins + yields)
 			seen = pinring_doorbell_sequence(ex->done_bell);
-		rc = try_collect(ex, p, completion);
+		rc = collect_one(ex, ticket, completion);
 		if (rc != -EAGAIN)
-			return rc;
+			break;
 		if (i < spins && timeout_ns) {
 			pinring_relax();
 			/* A short timeout must not wait for all the spins. */
 			if (i % 64 != 63)
 				continue;
 		}
-		if (has_ended(ex))
-			return last_collect(ex, p, completion);
+		if (i >= spins + yields)
+			pinring_executor_watch(ex);
+		if (has_ended(ex)) {
+			rc = last_collect(ex, ticket, completion);
+			break;
+		}
 		if (!deadline)
 			deadline = pinring_deadline(timeout_ns);
-		if (pinring_now() >= deadline)
+		left = deadline == INT64_MAX ? INT64_MAX :
+					       deadline - pinring_now();
+		if (left <= 0)
 			return pinring_fail(ex->device, -ETIMEDOUT,
 					    "ticket %llu: no completion within %lld ns",
 					    (unsigned long long)ticket,
 					    (long long)timeout_ns);
 		if (i < spins)
 			continue;
-		if (i < spins + yields) {
+		if (i < spins + yields)
 			sched_yield();
-			continue;
-		}
-		sleep_on_bell(ex, seen, deadline);
+		else
+			sleep_on(ex, seen, left < period ? left : period);
 	}
+	return rc == -ENOENT ? fail_ticket(ex, ticket) : rc;
 }
 
 int pinring_executor_call(struct pinring_executor *ex,
@@ -266,7 +404,7 @@ int pinring_executor_call(struct pinring_executor *ex,
 		return rc;
 	rc = pinring_executor_wait(ex, ticket, timeout_ns, completion);
 	if (rc == -ETIMEDOUT)
-		place_of(ex, ticket)->state = PENDING_DETACHED;
+		forsake(ex, ticket);
 	return rc;
 }
 
@@ -290,6 +428,8 @@ int pinring_executor_info(const struct pinring_executor *ex,
 					__ATOMIC_RELAXED);
 	info.error_operation = __atomic_load_n(&ex->control->error_operation,
 					       __ATOMIC_RELAXED);
+	info.error_reason = __atomic_load_n(&ex->control->error_reason,
+					    __ATOMIC_RELAXED);
 	info.submitted = __atomic_load_n(&ex->submitted, __ATOMIC_RELAXED);
 	info.heartbeat = pinring_load_word(&ex->control->heartbeat);
 	info.telemetry.processed = pinring_load_word(&t->processed);

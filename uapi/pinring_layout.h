@@ -1103,6 +1103,8 @@ enum pinring_operation {
 	PINRING_OP_WAVE_BLOCK = 35, /* count times: step, inject b[i] at cell
 				     * aux & (2^28 - 1), dst[i] = probe of cell
 				     * aux >> 28 */
+	PINRING_OP_DYNAMIC = 1000, /* and up: users' kernels, as
+				    * pinring_executor_register() returns them */
 };
 
 /* Which part of a refused command was wrong (a completion's reason). */
@@ -1119,6 +1121,10 @@ enum pinring_reason {
 	PINRING_REASON_STOPPED = 9, /* terminated before it was done */
 	PINRING_REASON_SERVICE = 10, /* nobody offers it */
 	PINRING_REASON_SERVED = 11, /* the service failed; status says how */
+	/* what makes the executor fail, and is never in a completion */
+	PINRING_REASON_FAULT = 12, /* the kernel touched what is not there */
+	PINRING_REASON_TRAP = 13, /* the kernel divided by 0, or the like */
+	PINRING_REASON_HUNG = 14, /* the kernel did not return */
 };
 
 /* -------------------------------------------------------------- wave field

@@ -13,8 +13,13 @@
  * was never launched nobody answers: collecting gives -EPIPE.) By itself it
  * terminates where commands_max or idle_ms say so.
  *
- * One thread at a time may submit, poll, wait and close. The functions that
- * change or read the state may be called from any thread.
+ * One thread at a time may attach, submit, poll, wait, call, unregister and close;
+ * with PINRING_EXECUTOR_SHARED any number of them, but for close. The functions
+ * that change or read the state may be called from any thread.
+ *
+ * An executor fails when a user's kernel faults, or when it has taken a command
+ * and shows no life for watchdog_ms. Then calls say -EPIPE, and the sentence names
+ * the command. Who looks is who waits, polls or closes: there is no thread for it.
  */
 #ifndef PINRING_EXECUTOR_H
 #define PINRING_EXECUTOR_H
@@ -36,6 +41,10 @@ enum pinring_executor_kind {
 
 #define PINRING_THREADS_MAX 64
 #define PINRING_CPU_ANY (-1)
+#define PINRING_WATCHDOG_NEVER UINT32_MAX
+
+/* config.flags: several threads at once submit, poll, wait and call. */
+#define PINRING_EXECUTOR_SHARED 1u
 
 struct pinring_executor_config {
 	uint64_t struct_size;
@@ -46,7 +55,7 @@ struct pinring_executor_config {
 			 * 0: 256 */
 	int32_t cpu; /* host: pin thread i to CPU cpu + i; PINRING_CPU_ANY */
 	uint32_t spin_us; /* idle time before the loop sleeps; 0: 200 */
-	uint32_t reserved;
+	uint32_t flags; /* PINRING_EXECUTOR_SHARED */
 	/*
 	 * Bounded, for what can only watch a kernel that ends (compute-sanitizer,
 	 * ncu): the loop is active from its launch on, takes what was submitted
@@ -60,6 +69,10 @@ struct pinring_executor_config {
 	 */
 	uint32_t idle_ms;
 	int32_t gpu; /* CUDA: which one, from 0 */
+	uint32_t watchdog_ms; /* the longest that a command may show no life
+			       * before the executor counts as failed; 0:
+			       * 60000; PINRING_WATCHDOG_NEVER */
+	uint32_t reserved;
 };
 
 /* The config to start from: what AUTO finds, one thread, on any CPU. */
@@ -152,6 +165,46 @@ PINRING_API int pinring_executor_call(struct pinring_executor *executor,
 				      int64_t timeout_ns,
 				      struct pinring_completion *completion);
 
+/*
+ * A user's kernel (pinring/kernel.h) becomes an operation, while commands are in
+ * flight. Its source is given as a file or as text. What else the file may be goes
+ * by its name: on the host executor .so, a shared object that was compiled before;
+ * with CUDA .ptx, .cubin and .fatbin, relocatable.
+ *
+ * The host executor compiles with ${CC:-cc}; what the compiler says goes to the
+ * device's log, line by line, and the first error into the sentence. A .so is
+ * mapped as it is: do not write over the file.
+ */
+struct pinring_kernel_config {
+	uint64_t struct_size;
+	const char *name; /* as in PINRING_KERNEL(name) */
+	const char *path; /* one of these two, */
+	const char *text; /* the other is NULL */
+	uint64_t reserved; /* 0 */
+};
+
+/*
+ * Any thread. *operation is for struct pinring_command, and its number is not
+ * used again before 64,000 others were.
+ * -EINVAL: a field of config; -ENOENT: no such file, or no such kernel in it;
+ * -ENOEXEC: it does not compile or load, or is of another ABI (the sentence has
+ * both numbers); -ENOSPC: there are 64 already; -EOPNOTSUPP: not for this
+ * executor, or what compiles it is not installed; -EPIPE: it has ended.
+ */
+PINRING_API int
+pinring_executor_register(struct pinring_executor *executor,
+			  const struct pinring_kernel_config *config,
+			  uint32_t *operation);
+
+/*
+ * Waits until no command of it is in flight; afterwards the operation is refused
+ * like one that never was. -EBUSY: one still is, after timeout_ns, and nothing has
+ * changed; -ENOENT: no kernel has this number.
+ */
+PINRING_API int pinring_executor_unregister(struct pinring_executor *executor,
+					    uint32_t operation,
+					    int64_t timeout_ns);
+
 /* Sees the executor's completion doorbell, for epoll: doorbell.h. */
 struct pinring_doorbell;
 PINRING_API struct pinring_doorbell *
@@ -171,6 +224,8 @@ struct pinring_executor_info {
 	char isa[16]; /* what the loop was built for: x86-64-v3, sm_90 */
 	char reason[128]; /* why not CUDA, if AUTO became host */
 	char commands[160]; /* where the command ring lies, and why there */
+	uint32_t error_reason; /* enum pinring_reason, with error */
+	uint32_t reserved;
 };
 
 /* Any thread. */
@@ -189,6 +244,10 @@ PINRING_API void pinring_executor_profile(const struct pinring_executor *executo
  * many commands were not carried out: 0 when all were. NULL is allowed.
  * The loop stops between steps of an operation, so this ends soon after
  * timeout_ns.
+ *
+ * A kernel that does not return cannot be stopped. After watchdog_ms it is left
+ * alone, and with it its threads, the executor's memory and the mappings of the
+ * regions, which it may still write to.
  */
 PINRING_API int64_t pinring_executor_close(struct pinring_executor *executor,
 					   int64_t timeout_ns);

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: MIT
+/*
+ * dynamic_host.c - users' kernels in host threads, and the end of those that fault.
+ *
+ * A fault in a kernel fails the executor and not the process: the handler jumps
+ * back to where this thread called the kernel. There is a handler only while
+ * kernels are registered, and what is not theirs goes on to the application's.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+
+#include "team_host.h"
+
+#include "dynamic.h"
+#include "dynamic_host.h"
+
+static const int signals[] = { SIGSEGV, SIGBUS, SIGFPE, SIGILL };
+
+#define SIGNALS (sizeof(signals) / sizeof(signals[0]))
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards users */
+static unsigned int users;
+static struct sigaction before[SIGNALS]; /* the application's */
+
+/*
+ * Where a kernel that runs on this thread is left; NULL: none does. Read in the
+ * handler, where memory for it cannot be allocated, as other models may do.
+ */
+static _Thread_local sigjmp_buf *volatile escape
+	__attribute__((tls_model("initial-exec")));
+
+#define LEFT (-1) /* another worker faulted */
+
+static void pass_on(int i, siginfo_t *info, void *context)
+{
+	struct sigaction theirs = before[i], dfl = { .sa_handler = SIG_DFL };
+	sigset_t mask;
+
+	if (theirs.sa_flags & SA_RESETHAND)
+		before[i] = dfl;
+	if (theirs.sa_handler == SIG_IGN && info->si_code <= 0)
+		return;
+	if (theirs.sa_handler == SIG_DFL || theirs.sa_handler == SIG_IGN) {
+		/* Returns to where it happened, to happen again. */
+		sigaction(signals[i], &dfl, NULL);
+		if (info->si_code <= 0)
+			raise(signals[i]);
+		return;
+	}
+	if (!(theirs.sa_flags & SA_NODEFER))
+		sigaddset(&theirs.sa_mask, signals[i]);
+	pthread_sigmask(SIG_BLOCK, &theirs.sa_mask, &mask);
+	if (theirs.sa_flags & SA_SIGINFO)
+		theirs.sa_sigaction(signals[i], info, context);
+	else
+		theirs.sa_handler(signals[i]);
+	pthread_sigmask(SIG_SETMASK, &mask, NULL);
+}
+
+static void caught(int signal, siginfo_t *info, void *context)
+{
+	int saved = errno;
+	size_t i;
+
+	/* A code above 0 is the CPU's; others come from kill() and the like. */
+	if (escape && info->si_code > 0)
+		siglongjmp(*escape, signal);
+	for (i = 0; i < SIGNALS; i++)
+		if (signals[i] == signal)
+			pass_on((int)i, info, context);
+	errno = saved;
+}
+
+void pinring_catch_faults(void)
+{
+	struct sigaction ours = { .sa_sigaction = caught };
+	size_t i;
+
+	/* Of a kernel that overflows its stack, on another one. */
+	ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
+	pthread_mutex_lock(&lock);
+	for (i = 0; !users && i < SIGNALS; i++) {
+		sigaction(signals[i], NULL, &before[i]);
+		sigaction(signals[i], &ours, NULL);
+	}
+	users++;
+	pthread_mutex_unlock(&lock);
+}
+
+void pinring_let_faults(void)
+{
+	struct sigaction now;
+	size_t i;
+
+	pthread_mutex_lock(&lock);
+	users--;
+	for (i = 0; !users && i < SIGNALS; i++) {
+		sigaction(signals[i], NULL, &now);
+		/* If it is not ours, the application has put its own there. */
+		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == caught)
+			sigaction(signals[i], &before[i], NULL);
+	}
+	pthread_mutex_unlock(&lock);
+}
+
+void pinring_faults_to(sigset_t *set)
+{
+	size_t i;
+
+	for (i = 0; i < SIGNALS; i++)
+		sigdelset(set, signals[i]);
+}
+
+/* As pinring_team_barrier(), but for one: a worker that faulted never comes. */
+static void kernel_barrier(const struct pinring_kernel_args *args)
+{
+	struct pinring_loop *loop = args->team;
+	struct pinring_team *team = loop->team;
+	__u64 gathering, spins = 0;
+
+	if (args->workers == 1)
+		return;
+	gathering = __atomic_load_n(&team->gathering, __ATOMIC_RELAXED);
+	/* acq_rel: the last to arrive has seen what all others wrote before. */
+	if (__atomic_add_fetch(&team->met, 1, __ATOMIC_ACQ_REL) ==
+	    args->workers) {
+		__atomic_store_n(&team->met, 0, __ATOMIC_RELAXED);
+		/* release: pairs with the acquire below */
+		__atomic_store_n(&team->gathering, gathering + 1, __ATOMIC_RELEASE);
+		return;
+	}
+	while (__atomic_load_n(&team->gathering, __ATOMIC_ACQUIRE) == gathering) {
+		if (__atomic_load_n(&loop->meeting->fault, __ATOMIC_RELAXED))
+			siglongjmp(*escape, LEFT);
+		if (++spins < PINRING_TEAM_SPINS)
+			pinring_relax();
+		else
+			sched_yield();
+	}
+}
+
+static __u32 reason_of(int signal)
+{
+	return signal == SIGSEGV || signal == SIGBUS ? PINRING_REASON_FAULT :
+						       PINRING_REASON_TRAP;
+}
+
+void pinring_run_dynamic(struct pinring_loop *loop, __u64 worker)
+{
+	struct pinring_job *job = &loop->job;
+	struct pinring_kernel_args args;
+	sigjmp_buf here;
+	int signal;
+
+	pinring_dynamic_args(job, worker, &args);
+	args.barrier = kernel_barrier;
+	args.team = loop;
+	/* Without the mask: SA_NODEFER left it as it is. */
+	signal = sigsetjmp(here, 0);
+	if (!signal) {
+		escape = &here;
+		job->entry(&args);
+	}
+	escape = NULL;
+	if (signal > 0)
+		__atomic_store_n(&loop->meeting->fault, reason_of(signal),
+				 __ATOMIC_RELAXED);
+}

@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: MIT
+/* kernel.c - users' kernels become operations, and go. */
+#include <ctype.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "executor.h"
+
+#define PAGE 4096
+#define OPERATION_MAX 65535 /* a command has 16 bits for it */
+
+_Static_assert(sizeof(struct pinring_attachments) <= PAGE,
+	       "what the loop shares begins with a page of its own");
+
+/* Compilers take the header from here: it need not be installed, or be ours. */
+__asm__(".pushsection .rodata\n"
+	".globl pinring_kernel_header\n"
+	".hidden pinring_kernel_header\n"
+	"pinring_kernel_header:\n"
+	".incbin \"lib/include/pinring/kernel.h\"\n"
+	".byte 0\n"
+	".popsection");
+
+int pinring_kernels_init(struct pinring_executor *ex)
+{
+	ex->kernels = calloc(PINRING_DYNAMIC_MAX, sizeof(*ex->kernels));
+	if (!ex->kernels)
+		return pinring_fail(ex->device, -ENOMEM,
+				    "no memory for %d kernels",
+				    PINRING_DYNAMIC_MAX);
+	ex->next_operation = PINRING_OP_DYNAMIC;
+	return 0;
+}
+
+void pinring_kernels_free(struct pinring_executor *ex)
+{
+	uint32_t i;
+
+	for (i = 0; ex->kernels && i < PINRING_DYNAMIC_MAX; i++)
+		if (ex->kernels[i].operation)
+			ex->ops->unload(ex, &ex->kernels[i]);
+	free(ex->kernels);
+}
+
+void pinring_kernel_used(struct pinring_executor *ex, uint32_t operation,
+			 uint64_t ticket)
+{
+	struct pinring_kernel *k = &ex->kernels[operation % PINRING_DYNAMIC_MAX];
+
+	if (__atomic_load_n(&k->operation, __ATOMIC_RELAXED) == operation)
+		__atomic_store_n(&k->last, ticket + 1, __ATOMIC_RELAXED);
+}
+
+int pinring_kernel_check(struct pinring_executor *ex, const char *name,
+			 const struct pinring_kernel_abi *abi)
+{
+	if (abi->version != PINRING_KERNEL_ABI)
+		return pinring_fail(ex->device, -ENOEXEC,
+				    "%s: compiled for kernel ABI %u, and libpinring %s has %u",
+				    name, abi->version, pinring_version(),
+				    PINRING_KERNEL_ABI);
+	if (abi->abi_bytes != sizeof(*abi) ||
+	    abi->args_bytes != sizeof(struct pinring_kernel_args))
+		return pinring_fail(ex->device, -ENOEXEC,
+				    "%s: compiled with structs of %u and %u bytes, and libpinring %s has %zu and %zu",
+				    name, abi->abi_bytes, abi->args_bytes,
+				    pinring_version(), sizeof(*abi),
+				    sizeof(struct pinring_kernel_args));
+	if (!abi->element_bytes || abi->element_bytes > PAGE ||
+	    !pinring_power_of_two(abi->element_align) ||
+	    abi->element_align > abi->element_bytes ||
+	    abi->operands & ~(PINRING_KERNEL_DST | PINRING_KERNEL_A |
+			      PINRING_KERNEL_B))
+		return pinring_fail(ex->device, -ENOEXEC,
+				    "%s: elements of %u bytes, aligned %u, in operands %#x",
+				    name, abi->element_bytes,
+				    abi->element_align, abi->operands);
+	return 0;
+}
+
+static int take_kernel_config(struct pinring_executor *ex,
+			      const struct pinring_kernel_config *from,
+			      struct pinring_kernel_config *c)
+{
+	const char *p;
+	int rc;
+
+	*c = PINRING_INIT(struct pinring_kernel_config);
+	rc = pinring_take_config(ex->device, c, sizeof(*c), from,
+				 "pinring_kernel_config");
+	if (rc)
+		return rc;
+	for (p = c->name; p && (*p == '_' || isalnum((unsigned char)*p)); p++)
+		;
+	if (!p || p == c->name || *p || isdigit((unsigned char)c->name[0]) ||
+	    p - c->name >= (long)sizeof(ex->kernels->name))
+		return pinring_fail(ex->device, -EINVAL,
+				    "name: %s is not what PINRING_KERNEL(name) may have, below %zu letters",
+				    c->name ? c->name : "NULL",
+				    sizeof(ex->kernels->name));
+	if (!c->path == !c->text)
+		return pinring_fail(ex->device, -EINVAL,
+				    "%s: one of path and text, not %s", c->name,
+				    c->path ? "both" : "none");
+	if (c->reserved)
+		return pinring_fail(ex->device, -EINVAL, "reserved: not zero");
+	return 0;
+}
+
+/* A number whose place is free; 0: there is none. */
+static uint32_t next_operation(struct pinring_executor *ex)
+{
+	uint32_t operation, i;
+
+	for (i = 0; i < PINRING_DYNAMIC_MAX; i++) {
+		operation = ex->next_operation++;
+		if (operation == OPERATION_MAX)
+			ex->next_operation = PINRING_OP_DYNAMIC;
+		if (!ex->kernels[operation % PINRING_DYNAMIC_MAX].operation)
+			return operation;
+	}
+	return 0;
+}
+
+/* What the loop knows of it. */
+static struct pinring_dynamic *dynamic_of(struct pinring_executor *ex,
+					  uint32_t operation)
+{
+	return &ex->attachments->dynamic[operation % PINRING_DYNAMIC_MAX];
+}
+
+static void publish(struct pinring_executor *ex, struct pinring_kernel *k,
+		    uint32_t operation)
+{
+	struct pinring_dynamic *d = dynamic_of(ex, operation);
+
+	/* Commands of this number may be queued already, which was a guess. */
+	k->last = __atomic_load_n(&ex->submitted, __ATOMIC_RELAXED);
+	d->entry = k->entry;
+	d->element_bytes = k->abi.element_bytes;
+	d->element_align = k->abi.element_align;
+	d->operands = k->abi.operands;
+	__atomic_store_n(&k->operation, operation, __ATOMIC_RELAXED);
+	/* release: pairs with the load in pinring_check_dynamic() */
+	pinring_store_word(&d->operation, operation);
+}
+
+static bool has_ended(const struct pinring_executor *ex)
+{
+	return pinring_executor_state(ex) >= PINRING_STATE_TERMINATED;
+}
+
+static int register_locked(struct pinring_executor *ex,
+			   const struct pinring_kernel_config *c,
+			   uint32_t *operation)
+{
+	struct pinring_kernel *k;
+	uint32_t number;
+	int rc;
+
+	if (has_ended(ex))
+		return pinring_fail(ex->device, -EPIPE, "the executor is %s",
+				    pinring_state_name(
+					    pinring_executor_state(ex)));
+	number = next_operation(ex);
+	if (!number)
+		return pinring_fail(ex->device, -ENOSPC,
+				    "%s: an executor has at most %d kernels",
+				    c->name, PINRING_DYNAMIC_MAX);
+	k = &ex->kernels[number % PINRING_DYNAMIC_MAX];
+	memset(k, 0, sizeof(*k));
+	snprintf(k->name, sizeof(k->name), "%s", c->name);
+	rc = ex->ops->load ? ex->ops->load(ex, c, k) :
+			     pinring_fail(ex->device, -EOPNOTSUPP,
+					  "%s: this executor takes no kernels",
+					  c->name);
+	if (rc)
+		return rc;
+	publish(ex, k, number);
+	*operation = number;
+	return 0;
+}
+
+int pinring_executor_register(struct pinring_executor *ex,
+			      const struct pinring_kernel_config *config,
+			      uint32_t *operation)
+{
+	struct pinring_kernel_config c;
+	int saved = errno;
+	int rc = take_kernel_config(ex, config, &c);
+
+	*operation = 0;
+	if (rc)
+		return rc;
+	pthread_mutex_lock(&ex->kernels_lock);
+	rc = register_locked(ex, &c, operation);
+	pthread_mutex_unlock(&ex->kernels_lock);
+	errno = saved;
+	return rc;
+}
+
+/* Where nothing runs any more, nothing is in use; unless it does not end. */
+static bool in_use(const struct pinring_executor *ex,
+		   const struct pinring_kernel *k)
+{
+	if (__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE))
+		return true;
+	return pinring_load_word(&ex->control->completed) <
+		       __atomic_load_n(&k->last, __ATOMIC_RELAXED) &&
+	       !has_ended(ex);
+}
+
+/* From here on the loop does not find it. False: a command of it is in flight. */
+static bool withdraw(struct pinring_executor *ex, struct pinring_kernel *k,
+		     uint32_t operation)
+{
+	bool used;
+
+	if (ex->shared)
+		pthread_mutex_lock(&ex->ticket_lock);
+	used = in_use(ex, k);
+	if (!used) {
+		__atomic_store_n(&k->operation, 0, __ATOMIC_RELAXED);
+		pinring_store_word(&dynamic_of(ex, operation)->operation, 0);
+	}
+	if (ex->shared)
+		pthread_mutex_unlock(&ex->ticket_lock);
+	return !used;
+}
+
+/* -EAGAIN: a command of it is in flight. */
+static int try_unregister(struct pinring_executor *ex, uint32_t operation)
+{
+	struct pinring_kernel *k =
+		&ex->kernels[operation % PINRING_DYNAMIC_MAX];
+
+	if (operation < PINRING_OP_DYNAMIC || k->operation != operation)
+		return pinring_fail(ex->device, -ENOENT,
+				    "no kernel is operation %u", operation);
+	if (!withdraw(ex, k, operation))
+		return -EAGAIN;
+	ex->ops->unload(ex, k);
+	return 0;
+}
+
+int pinring_executor_unregister(struct pinring_executor *ex, uint32_t operation,
+				int64_t timeout_ns)
+{
+	int64_t deadline = pinring_deadline(timeout_ns);
+	uint64_t polls = 0;
+	int rc;
+
+	for (;;) {
+		pthread_mutex_lock(&ex->kernels_lock);
+		rc = try_unregister(ex, operation);
+		pthread_mutex_unlock(&ex->kernels_lock);
+		if (rc != -EAGAIN)
+			return rc;
+		pinring_executor_watch(ex);
+		if (has_ended(ex) && pinring_executor_why(ex, -EBUSY))
+			return -EBUSY;
+		if (pinring_now() >= deadline)
+			return pinring_fail(ex->device, -EBUSY,
+					    "operation %u: a command of it is in flight",
+					    operation);
+		pinring_executor_nap(&polls);
+	}
+}

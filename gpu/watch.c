@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: MIT
+/*
+ * watch.c - notices that an executor is dead, or stuck in a command.
+ *
+ * There is no thread for it: who waits for an executor looks now and then. Time in
+ * which nobody looked counts for an eighth of the limit at most, since it may be
+ * that the whole process was stopped.
+ */
+#include <sched.h>
+
+#include "executor.h"
+
+#define LOOKS 8 /* until the limit, at least */
+#define STILL_NS 1000000 /* between two looks */
+
+int64_t pinring_executor_watch_period(const struct pinring_executor *ex)
+{
+	if (ex->config.watchdog_ms == PINRING_WATCHDOG_NEVER)
+		return INT64_MAX;
+	return ex->config.watchdog_ms * 1000000ll / LOOKS;
+}
+
+/* wish_lock is held. It is the command of this ticket, the first not answered. */
+static void declare(struct pinring_executor *ex, uint64_t ticket, int error,
+		    uint32_t reason)
+{
+	const struct pinring_pending *p =
+		&ex->pending[ticket & (ex->config.depth - 1)];
+	struct pinring_control_block *control = ex->control;
+
+	pinring_store_pair(&control->error, (uint32_t)error, p->id);
+	pinring_store_pair(&control->error_operation, p->operation, reason);
+	__atomic_store_n(&ex->wish, PINRING_STATE_FAILED, __ATOMIC_RELAXED);
+	/* release: who sees it reads the words above */
+	__atomic_store_n(&ex->hung, true, __ATOMIC_RELEASE);
+	/* Should it come back after all, it is to end. */
+	pinring_store_word(&control->wanted,
+			   ++ex->epoch << 32 | PINRING_STATE_TERMINATED);
+	pinring_executor_wake(ex);
+	pinring_doorbell_ring(ex->done_bell);
+}
+
+void pinring_executor_watch(struct pinring_executor *ex)
+{
+	const struct pinring_control_block *control = ex->control;
+	const int64_t period = pinring_executor_watch_period(ex);
+	struct pinring_watch *w = &ex->watch;
+	uint64_t completed, heartbeat;
+	int64_t now = pinring_now();
+
+	/* Held: another thread looks, or has a wish. */
+	if (pthread_mutex_trylock(&ex->wish_lock))
+		return;
+	completed = pinring_load_word(&control->completed);
+	heartbeat = pinring_load_word(&control->heartbeat);
+	if (w->completed != completed || w->heartbeat != heartbeat ||
+	    !ex->launched ||
+	    pinring_executor_state(ex) >= PINRING_STATE_TERMINATED) {
+		w->still = 0;
+	} else if (now - w->looked < STILL_NS) {
+		goto out; /* that is nothing */
+	} else if (ex->ops->alive && ex->ops->alive(ex)) {
+		declare(ex, completed, -EFAULT, PINRING_REASON_FAULT);
+	} else if (pinring_load_word(&control->taken) == completed) {
+		w->still = 0;
+	} else {
+		w->still += now - w->looked < period ? now - w->looked : period;
+		if (period != INT64_MAX && w->still >= LOOKS * period)
+			declare(ex, completed, -ETIMEDOUT, PINRING_REASON_HUNG);
+	}
+	w->completed = completed;
+	w->heartbeat = heartbeat;
+	w->looked = now;
+out:
+	pthread_mutex_unlock(&ex->wish_lock);
+}
+
+bool pinring_executor_why(const struct pinring_executor *ex, int rc)
+{
+	const struct pinring_control_block *control = ex->control;
+	uint32_t reason;
+
+	if (pinring_executor_state(ex) != PINRING_STATE_FAILED)
+		return false;
+	reason = __atomic_load_n(&control->error_reason, __ATOMIC_RELAXED);
+	if (reason < PINRING_REASON_FAULT)
+		return false;
+	pinring_fail(ex->device, rc,
+		     "the executor failed at command %u, operation %u: %s",
+		     __atomic_load_n(&control->error_id, __ATOMIC_RELAXED),
+		     __atomic_load_n(&control->error_operation,
+				     __ATOMIC_RELAXED),
+		     pinring_reason_text(reason));
+	return true;
+}
+
+void pinring_executor_nap(uint64_t *polls)
+{
+	struct timespec nap = { .tv_nsec = 20000 };
+	int saved = errno;
+
+	if (++*polls < 1000) {
+		pinring_relax();
+	} else if (*polls < 1100) {
+		sched_yield();
+	} else {
+		nap.tv_nsec <<= *polls - 1100 < 6 ? *polls - 1100 : 6;
+		nanosleep(&nap, NULL);
+	}
+	errno = saved;
+}
