@@ -122,7 +122,7 @@ LIB_A := $(BUILD)/libpinring.a
 tool_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard tools/*.c)))
 TOOL := $(BUILD)/tools/pinring
 # Without a C++ compiler there is no grid to run cuda_* on.
-tests := $(patsubst %.c,$(BUILD)/%,$(sort $(filter-out $(if $(HAVE_CXX),,selftests/cuda_%),$(wildcard selftests/*.c)))) $(BUILD)/selftests/harness/victim
+tests := $(patsubst %.c,$(BUILD)/%,$(sort $(filter-out $(if $(HAVE_CXX),,selftests/cuda_%),$(wildcard selftests/*.c selftests/gpu/*.c)))) $(BUILD)/selftests/harness/victim
 examples := $(patsubst %.c,$(BUILD)/%,$(sort $(filter-out \
 	$(if $(wildcard /usr/include/liburing.h),,examples/read_blocks.c),$(wildcard examples/*.c))))
 bench_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/*.c)))
@@ -135,7 +135,7 @@ BENCH_GPU := $(if $(cuda_sms),$(BUILD)/bench/pinring-bench-gpu)
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
-.PHONY: modules modules_install vm-tests check-vm bench-vm bench-gpu dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel fuzz
+.PHONY: modules modules_install vm-tests check-vm bench-vm bench-gpu check-gpu dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel fuzz
 
 all: lib tools tests examples $(BENCH) $(BENCH_GPU)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
@@ -394,6 +394,13 @@ bench-gpu:
 		{ build/gpu/bench/pinring-bench-gpu --commit '$(COMMIT)' \
 		--json $(or $(JSON),bench/results) || [ $$? -eq 4 ]; }
 
+# Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
+gpu_programs := executor_lifecycle executor_operations executor_hostile wave gpu/soak gpu/bounded
+check-gpu:
+	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
+		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \
+		{ selftests/gpu/check build/gpu || [ $$? -eq 4 ]; }
+
 # ------------------------------------------------------------ kernel module
 # Of the running kernel, unless RELEASE names another one, or KDIR its headers. A copy is built:
 # older kernels' make leaves its files beside the sources.
@@ -567,6 +574,7 @@ help:
 	@echo 'make deb          Debian packages, in build/deb'
 	@echo 'make bench        figures beside their limits and peers; JSON=FILE keeps them'
 	@echo 'make bench-vm     those of the kernel module, in a virtual machine; JSON=FILE'
+	@echo 'make check-gpu    the CUDA executor on a GPU: its tests, sanitizers, a soak, a dying host'
 	@echo 'make bench-gpu    those of the CUDA executor, on a GPU; JSON=FILE or a folder'
 	@echo 'make install      PREFIX=$(PREFIX) DESTDIR=$(DESTDIR)'
 	@echo 'make clean        remove build/'

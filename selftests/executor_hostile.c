@@ -12,6 +12,8 @@
 
 #include <pinring/pinring.h>
 
+#include "executor_kind.h"
+
 #define SECOND 1000000000ll
 #define PAGE 4096ull
 #define HEADER ((uint64_t)PINRING_REGION_HEADER_BYTES)
@@ -70,7 +72,7 @@ static void make_executor(struct __test_metadata *_metadata, FIXTURE_DATA(hostil
 {
 	struct pinring_executor_config c = pinring_executor_defaults();
 
-	c.kind = PINRING_EXECUTOR_HOST;
+	c.kind = executor_kind();
 	c.threads = threads;
 	ASSERT_EQ(0, pinring_executor_start(self->device, &c, &self->ex));
 	for (int i = 0; i < 2; i++) {

@@ -1,0 +1,72 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The CUDA executor on a GPU, watched from outside: by compute-sanitizer, while its
+# host is killed, and for as many commands as the time allows. selftests/gpu/check
+# runs it; SOAK is for how many seconds.
+
+. "$(dirname "$0")/../lib.sh"
+
+programs=$build/selftests/gpu
+export PINRING_TEST_EXECUTOR="${PINRING_TEST_EXECUTOR:-cuda}"
+
+# sanitize TOOL [ARGUMENT...]: the bounded loop, which must be clean
+sanitize()
+{
+	if ! command -v "$sanitizer" >/dev/null; then
+		skip "$1" "there is no compute-sanitizer"
+		return
+	fi
+	name="$1: every operation, on 2 blocks, ends and is clean"
+	out=$(timeout 90 "$sanitizer" --tool "$@" --error-exitcode 99 --print-limit 20 \
+		"$programs/bounded" 2 2>&1) && rc=0 || rc=$?
+	case $rc:$out in
+	0:*"ERROR SUMMARY: 0 errors"* | 0:*"RACECHECK SUMMARY: 0 hazards"*) pass "$name" ;;
+	*"Device not supported"*) skip "$name" "compute-sanitizer does not support this machine" ;;
+	*) fail "$name" "exit code $rc" "$(printf '%s\n' "$out" | tail -n 40)" ;;
+	esac
+}
+
+# How many processes have something on the GPU, as far as nvidia-smi can tell.
+on_gpu()
+{
+	nvidia-smi --query-compute-apps=pid --format=csv,noheader 2>/dev/null |
+		grep -c '^[0-9]'
+}
+
+# The host dies with hundreds of commands in flight, at another moment each time.
+killed()
+{
+	before=$(on_gpu)
+	for n in 1 2 3 4 5; do
+		"$programs/soak" -s 60 >"$tmp/soak.log" 2>&1 &
+		pid=$!
+		sleep "1.$((n * 2 - 1))"
+		if ! kill -9 $pid 2>/dev/null; then
+			fail "kill -9, number $n" "it had ended:" "$(cat "$tmp/soak.log")"
+			continue
+		fi
+		wait $pid 2>/dev/null
+		check "after kill -9, number $n, a new one works" \
+			timeout 30 "$programs/soak" -n 100000 -s 20
+	done
+	after=$(on_gpu)
+	if [ "$after" -le "$before" ]; then
+		pass "nothing of them is left on the GPU"
+	else
+		fail "nothing of them is left on the GPU" "$before processes before, $after now"
+	fi
+}
+
+sanitizer=$(command -v compute-sanitizer) || sanitizer=/usr/local/cuda/bin/compute-sanitizer
+for blocks in 1 2 8; do
+	check "every operation, on $blocks blocks, has the host executor's bits" \
+		timeout 60 "$programs/bounded" "$blocks"
+done
+sanitize memcheck
+sanitize racecheck
+sanitize synccheck
+killed
+check "a soak" timeout $((${SOAK:-60} + 30)) "$programs/soak" -n 100000000 -s "${SOAK:-60}"
+echo "# $out"
+finish
