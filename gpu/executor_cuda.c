@@ -2,7 +2,7 @@
 /* executor_cuda.c - the executor as one cooperative grid of a GPU. */
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
+#include <unistd.h>
 
 #include <pinring/ring.h>
 
@@ -222,8 +222,8 @@ static int cuda_alive(struct pinring_executor *ex)
 	struct cuda *c = ex->loop;
 	cuda_result rc;
 
-	query(c, &rc);
-	if (rc == CUDA_NOT_READY)
+	/* If it would not look, the heartbeat tells. */
+	if (!query(c, &rc) || rc == CUDA_NOT_READY)
 		return 0;
 	if (rc)
 		return pinring_cuda_fail(ex->device, c->gpu->cuda, rc,
@@ -328,6 +328,11 @@ static void cuda_free(struct pinring_executor *ex)
 
 	if (!c)
 		return;
+	/* A child of fork has nothing there, and must not ask the driver. */
+	if (ex->pid != getpid()) {
+		free(c);
+		return;
+	}
 	for (i = 0; i < c->regions; i++)
 		pinring_gpu_unmap(ex->attached[i]->base);
 	if (c->mapped_table)
