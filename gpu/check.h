@@ -166,13 +166,19 @@ PINRING_FN __u32 pinring_check_wave(const struct pinring_loop *loop,
 	return PINRING_REASON_NONE;
 }
 
-PINRING_FN void pinring_begin_job(struct pinring_loop *loop,
-				  struct pinring_job *job,
-				  const struct pinring_command *c)
+/* Before operands are looked at: what they hold was written before the command. */
+PINRING_FN void pinring_learn_operands(struct pinring_loop *loop,
+				       const struct pinring_command *c)
 {
+	pinring_fence_consume();
 	pinring_learn_region(loop, c->dst.region);
 	pinring_learn_region(loop, c->a.region);
 	pinring_learn_region(loop, c->b.region);
+}
+
+PINRING_FN void pinring_begin_job(struct pinring_job *job,
+				  const struct pinring_command *c)
+{
 	job->operation = c->operation;
 	job->count = c->count;
 	job->s0 = c->s0;
@@ -197,8 +203,8 @@ PINRING_FN __u32 pinring_check_dynamic(struct pinring_loop *loop,
 	/* acquire: pairs with the store in pinring_executor_register() */
 	if (pinring_load_word(&d->operation) != c->operation)
 		return PINRING_REASON_OPERATION;
-	pinring_fence_consume();
-	pinring_begin_job(loop, job, c);
+	pinring_learn_operands(loop, c);
+	pinring_begin_job(job, c);
 	job->aux = c->aux;
 	job->entry = d->entry;
 	if (d->operands & PINRING_KERNEL_A)
@@ -239,10 +245,9 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 		return pinring_check_dynamic(loop, job, c);
 	if (needs < 0)
 		return PINRING_REASON_OPERATION;
-	/* What the operands hold was written before the command. */
 	if (needs)
-		pinring_fence_consume();
-	pinring_begin_job(loop, job, c);
+		pinring_learn_operands(loop, c);
+	pinring_begin_job(job, c);
 	if (needs & PINRING_NEEDS_A) {
 		reason = pinring_check_operand(loop, c->a, c->count,
 					       sizeof(float), sizeof(float),

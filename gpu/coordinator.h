@@ -20,13 +20,11 @@ struct pinring_turn {
 
 #define PINRING_LONG_NS 10000
 
-/* Who carries it out. */
-enum pinring_way {
-	PINRING_WAY_NOBODY, /* it is refused or cancelled */
-	PINRING_WAY_ALONE, /* the coordinator's first lane */
-	PINRING_WAY_HOST, /* it asks a service of the host's */
-	PINRING_WAY_TEAM, /* job.workers workers */
-};
+/* Who carries it out, as bits; 0: it is refused or cancelled. */
+#define PINRING_WAY_ALONE 1 /* the coordinator's first lane */
+#define PINRING_WAY_HOST 2 /* it asks a service of the host's */
+#define PINRING_WAY_TEAM 4 /* job.workers workers */
+#define PINRING_WAY_WRITES 8 /* and its results lie in memory */
 
 PINRING_FN void pinring_reach(struct pinring_loop *loop, __u32 state)
 {
@@ -143,12 +141,13 @@ PINRING_FN void pinring_give_up(struct pinring_loop *loop,
 }
 
 /* Checks a command, and says who carries it out; cancel: nobody. */
-PINRING_FN enum pinring_way pinring_prepare(struct pinring_loop *loop,
-					    struct pinring_turn *turn,
-					    const __u64 *words, int cancel)
+PINRING_FN int pinring_prepare(struct pinring_loop *loop,
+			       struct pinring_turn *turn, const __u64 *words,
+			       int cancel)
 {
 	struct pinring_completion *c = &turn->completion;
 	struct pinring_job *job = &loop->job;
+	int writes;
 
 	pinring_unpack_command(&turn->command, words);
 	c->id = turn->command.id;
@@ -162,24 +161,25 @@ PINRING_FN enum pinring_way pinring_prepare(struct pinring_loop *loop,
 	if (cancel) {
 		c->status = -ECANCELED;
 		c->reason = PINRING_REASON_STOPPED;
-		return PINRING_WAY_NOBODY;
+		return 0;
 	}
 	c->reason = pinring_check_command(loop, job, &turn->command);
 	if (c->reason) {
 		c->status = -EINVAL;
-		return PINRING_WAY_NOBODY;
+		return 0;
 	}
+	writes = pinring_writes_memory(job) ? PINRING_WAY_WRITES : 0;
 	if (!pinring_worth_timing(job))
-		return PINRING_WAY_ALONE;
+		return writes | PINRING_WAY_ALONE;
 	if (job->operation == PINRING_OP_ASK) {
 		c->start_ns = pinring_clock_ns();
-		return PINRING_WAY_HOST;
+		return writes | PINRING_WAY_HOST;
 	}
 	job->workers = loop->team->workers;
 	if (job->workers > 1 && !pinring_worth_a_team(job))
 		job->workers = 1;
 	c->start_ns = pinring_clock_ns();
-	return PINRING_WAY_TEAM;
+	return writes | PINRING_WAY_TEAM;
 }
 
 /* It was carried out: how far, and in what time. */
@@ -209,34 +209,31 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
 			      int cancel)
 {
 	const int lead = pinring_lane() == 0;
-	int way = PINRING_WAY_NOBODY;
 	struct pinring_turn turn;
 	float result = 0.0f;
-	int fenced;
+	int way = 0;
 
 	if (lead)
 		way = pinring_prepare(loop, &turn, words, cancel);
 	way = pinring_agree(way);
-	pinring_together();
-	fenced = way != PINRING_WAY_NOBODY && pinring_writes_memory(&loop->job);
-	if (way == PINRING_WAY_TEAM) {
+	if (way & PINRING_WAY_TEAM) {
 		pinring_team_begin(loop);
 		result = pinring_run_job(loop, 0);
 		if (pinring_fault(loop)) {
 			pinring_give_up(loop, &turn);
 			return 0;
 		}
-	} else if (lead && way == PINRING_WAY_ALONE) {
+	} else if (lead && way & PINRING_WAY_ALONE) {
 		result = pinring_run_small(&loop->job);
-	} else if (lead && way == PINRING_WAY_HOST) {
+	} else if (lead && way & PINRING_WAY_HOST) {
 		result = pinring_ask(loop, &turn.command, &turn.completion);
 	}
 	if (lead) {
-		if (way != PINRING_WAY_NOBODY)
+		if (way)
 			pinring_conclude(loop, &turn, result);
 		turn.completion.done = loop->job.done;
 	}
-	if (!pinring_answer(loop, &turn.completion, fenced))
+	if (!pinring_answer(loop, &turn.completion, way & PINRING_WAY_WRITES))
 		return 1;
 	if (lead) {
 		pinring_store_word(&loop->control->completed, ++loop->completed);

@@ -53,9 +53,18 @@ PINRING_FN int pinring_worth_a_team(const struct pinring_job *job)
 /* Or its results fit its completion. */
 PINRING_FN int pinring_writes_memory(const struct pinring_job *job)
 {
-	return job->dst || job->operation == PINRING_OP_WAVE_STEP ||
-	       job->operation == PINRING_OP_WAVE_INJECT ||
-	       job->operation >= PINRING_OP_DYNAMIC;
+	switch (job->operation) {
+	case PINRING_OP_NOP:
+	case PINRING_OP_WAVE_PROBE:
+		return 0;
+	case PINRING_OP_SUM:
+	case PINRING_OP_REDUCE_MIN:
+	case PINRING_OP_REDUCE_MAX:
+	case PINRING_OP_DOT:
+		return job->dst != 0;
+	default:
+		return 1;
+	}
 }
 
 /* Where share `worker` of `workers` begins, on a boundary of `grain` items. */

@@ -274,7 +274,7 @@ PINRING_FN int pinring_loses_hope(const struct pinring_loop *loop, __u64 *since)
 }
 
 /* The first thread of each block. 1: some block will not come. */
-PINRING_FN int pinring_team_meet(struct pinring_loop *loop, __u64 workers)
+PINRING_ONCE int pinring_team_meet(struct pinring_loop *loop, __u64 workers)
 {
 	struct pinring_team *team = loop->team;
 	const __u64 all = ++pinring_here.barriers * workers;
