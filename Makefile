@@ -252,7 +252,7 @@ $(BUILD)/selftests/cuda/simt.o: selftests/cuda/simt.c $(STAMP)
 $(BUILD)/selftests/cuda/loop_cuda.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) -x c++ -std=gnu++20 -fno-exceptions -DPINRING_SIMT -Iselftests/cuda $(SIMT_CPPFLAGS) \
+	$(Q)$(CXX) -x c++ -std=gnu++20 -fno-exceptions -DPINRING_SIMT -include selftests/cuda/simt_store.h -Iselftests/cuda $(SIMT_CPPFLAGS) \
 		$(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) -Wno-shadow -Wno-maybe-uninitialized \
 		$(LOOP_CFLAGS) $(less) -fPIC -c $< -o $@
 $(BUILD)/selftests/cuda_loop: EXTRA_LIBS = $(SIMT)

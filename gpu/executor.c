@@ -457,9 +457,8 @@ int64_t pinring_executor_close(struct pinring_executor *ex, int64_t timeout_ns)
 		pinring_executor_collect(ex);
 		if (!ex->hung)
 			ex->ops->join(ex);
-		else if (ex->ops->abandon)
+		else
 			ex->ops->abandon(ex);
-		ex->lost |= ex->hung;
 	}
 	undone = (int64_t)(ex->undone + ex->submitted - ex->collected);
 	executor_free(ex);

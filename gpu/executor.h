@@ -40,7 +40,7 @@ struct pinring_executor_ops {
 	int (*alive)(struct pinring_executor *executor);
 	/* The loop was launched, and told to end; sets lost if it does not. */
 	void (*join)(struct pinring_executor *executor);
-	/* Instead of it, when the loop hangs. NULL: nothing to do. */
+	/* Instead of it, when the loop hangs, or died; sets lost likewise. */
 	void (*abandon)(struct pinring_executor *executor);
 	/* After join, or instead of it; also of what init left half made. */
 	void (*free)(struct pinring_executor *executor);

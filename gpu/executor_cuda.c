@@ -13,7 +13,7 @@
 #define LAUNCH_NS 10000000000
 /* A loop that was told to end looks once a step of an operation. */
 #define JOIN_NS 10000000000
-#define GIVE_UP_NS 1000000000 /* the same, of one that never ran */
+#define GIVE_UP_NS 1000000000 /* the same, of one that never ran, or hangs */
 #define IMAGE_AT 4096 /* in executor->attachments */
 
 struct cuda {
@@ -285,6 +285,12 @@ static void cuda_join(struct pinring_executor *ex)
 	join_for(ex, JOIN_NS);
 }
 
+/* The driver knows of one that died; one that hangs was told to end. */
+static void cuda_abandon(struct pinring_executor *ex)
+{
+	join_for(ex, GIVE_UP_NS);
+}
+
 static int cuda_launch(struct pinring_executor *ex)
 {
 	struct cuda *c = ex->loop;
@@ -357,5 +363,6 @@ const struct pinring_executor_ops pinring_cuda_ops = {
 	.launch = cuda_launch,
 	.alive = cuda_alive,
 	.join = cuda_join,
+	.abandon = cuda_abandon,
 	.free = cuda_free,
 };

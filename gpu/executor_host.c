@@ -285,6 +285,7 @@ static void host_abandon(struct pinring_executor *ex)
 
 	for (i = 0; i < ex->config.threads; i++)
 		pthread_detach(h->threads[i]);
+	ex->lost = true;
 }
 
 static void host_free(struct pinring_executor *ex)

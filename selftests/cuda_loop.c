@@ -698,6 +698,7 @@ static __thread struct {
 	uint64_t *word, value;
 } kept[KEPT];
 static __thread unsigned int stores;
+static unsigned int kept_back; /* atomic */
 
 static void store_late(uint64_t *word, uint64_t value)
 {
@@ -708,6 +709,7 @@ static void store_late(uint64_t *word, uint64_t value)
 		__atomic_store_n(kept[k].word, kept[k].value, __ATOMIC_RELEASE);
 	kept[k].word = word;
 	kept[k].value = value;
+	__atomic_add_fetch(&kept_back, 1, __ATOMIC_RELAXED);
 	/* With a message's last word all that is kept goes, backwards. */
 	while (last--) {
 		if (kept[last].word)
@@ -723,6 +725,7 @@ TEST_F(grid, completions_that_come_torn)
 	simt_store_hook = store_late;
 	begin(_metadata, self);
 	flow(_metadata, self->rig, 500);
+	EXPECT_EQ(500 * PINRING_SLOT_WORDS, kept_back);
 }
 
 TEST_HARNESS_MAIN

@@ -356,7 +356,7 @@ TEST_F(cuda, a_kernel_that_dies_fails_the_executor)
 	kill_kernels();
 	ASSERT_EQ(0, pinring_executor_submit(ex, &nop, &ticket));
 	EXPECT_EQ(-EPIPE, pinring_executor_wait(ex, ticket, 60 * SECOND, &done));
-	EXPECT_NE(NULL, strstr(pinring_error(), "kernel died")) {
+	EXPECT_NE(NULL, strstr(pinring_error(), "failed at command 9, operation 0")) {
 		TH_LOG("%s", pinring_error());
 	}
 	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(ex));

@@ -662,12 +662,14 @@ TEST_F(executors, nop_does_nothing)
 
 TEST(an_unknown_instruction_set_is_refused_with_a_sentence)
 {
+	struct pinring_executor_config config = pinring_executor_defaults();
 	struct pinring_device *device;
 	struct pinring_executor *ex;
 
 	ASSERT_EQ(0, pinring_device_open(NULL, &device));
 	setenv("PINRING_ISA", "vax", 1);
-	EXPECT_EQ(-EINVAL, pinring_executor_create(device, NULL, &ex));
+	config.kind = PINRING_EXECUTOR_HOST;
+	EXPECT_EQ(-EINVAL, pinring_executor_create(device, &config, &ex));
 	EXPECT_NE(NULL, strstr(pinring_error(), "vax"));
 	EXPECT_EQ(NULL, ex);
 	pinring_device_close(device);

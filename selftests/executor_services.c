@@ -7,6 +7,8 @@
 
 #include <pinring/pinring.h>
 
+#include "executor_kind.h"
+
 #define SECOND 1000000000ll
 #define COUNT 1024
 
@@ -26,7 +28,7 @@ FIXTURE_SETUP(services)
 	struct pinring_executor_config ec = pinring_executor_defaults();
 	int n;
 
-	ec.kind = PINRING_EXECUTOR_HOST;
+	ec.kind = executor_kind();
 	ec.threads = 2;
 	ASSERT_EQ(0, pinring_device_open(NULL, &self->device));
 	ASSERT_EQ(0, pinring_region_create(self->device, &rc, &self->r));

@@ -130,8 +130,8 @@ API struct fake_cuda_gpu *fake_cuda_gpu(void)
 }
 
 /*
- * The kernel dies, as of an illegal address, says the driver from now on; its
- * threads end when they are told to, so what they touch is never unmapped.
+ * The kernel dies, as of an illegal address, says the driver from now on. Its
+ * threads only stop, so what they touch is never unmapped.
  */
 API void fake_cuda_kill(void)
 {
@@ -146,11 +146,12 @@ API void fake_cuda_kill(void)
 	pthread_mutex_unlock(&lock);
 }
 
-/* Nobody hears of a dead kernel, whatever its threads still do. */
+/* A dead kernel's threads come no further than this. */
 static void store_unless_dead(uint64_t *word, uint64_t value)
 {
-	if (!__atomic_load_n(&dead, __ATOMIC_RELAXED))
-		__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	while (__atomic_load_n(&dead, __ATOMIC_RELAXED))
+		pause();
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
 __attribute__((constructor)) static void hook_stores(void)
@@ -571,7 +572,7 @@ API cuda_result cuStreamDestroy_v2(cuda_stream stream)
 	if (!*at)
 		return leave(INVALID_HANDLE);
 	*at = stream->next;
-	if (stream->grid)
+	if (stream->grid && !stream->error)
 		simt_join(stream->grid);
 	free(stream);
 	return leave(CUDA_OK);

@@ -1,0 +1,26 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The executor's tests on the CUDA executor, with the driver of selftests/cuda: the
+# CUDA source of the loop, on a grid made of the host. make check-gpu runs the same
+# tests on a real one.
+# timeout=900
+
+# shellcheck source=selftests/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+if [ ! -f "$build/selftests/cuda/libcuda.so.1" ]; then
+	skip_all "no fake libcuda.so.1: apt-get install g++"
+fi
+export LD_LIBRARY_PATH="$build/selftests/cuda" PINRING_TEST_EXECUTOR=cuda
+for program in executor_operations executor_hostile executor_lifecycle executor_bounds \
+	executor_services wave; do
+	"$build/selftests/$program" >"$tmp/log" 2>&1 && rc=0 || rc=$?
+	points=$(grep -c '^ok' "$tmp/log")
+	if [ "$rc" -eq 0 ] && [ "$points" -gt 0 ]; then
+		pass "$program: $points points"
+	else
+		fail "$program" "exit code $rc" "$(grep -v '^# *\(RUN\|OK\)' "$tmp/log" | tail -n 20)"
+	fi
+done
+finish
