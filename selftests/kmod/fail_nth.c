@@ -4,18 +4,19 @@
  *
  * Each call is made again and again, and the kernel told to fail the first
  * allocation or copy in it, then the second, until one call comes through without
- * a failure (/proc/self/fail-nth). Whatever failed, nothing may be left: no fd, no
- * region, no page. What only kmemleak sees, it sees when all tests are over.
+ * a failure (/proc/self/fail-nth); and once more, with every allocation from there
+ * on. Whatever failed, nothing may be left: no fd, no region, no page. What only
+ * kmemleak sees, it sees when all tests are over.
  */
-#include "kmod.h"
+#include "adopt.h"
 #include "faults.h"
 #include "names.h"
 
-#include <dirent.h>
 #include <kselftest_harness.h>
 
 #define LARGE (8 * HUGE)
 #define MANY_SMALL (HUGE / 2)
+#define THEIRS (5 * HUGE / 2) /* of memory to adopt */
 #define BELL 4096 /* where the rig's doorbell is, */
 #define FREE_BELL 8192 /* and where there is room for one */
 /* ------------------------------------------------- what calls are made with */
@@ -24,9 +25,10 @@ struct rig {
 	int device, region, event, bell;
 	unsigned char *p; /* of the region, LARGE */
 	/* of one call: */
-	int fd;
+	int fd, dmabuf;
 	pid_t pid;
 	unsigned char *q;
+	unsigned char bytes[64];
 };
 
 /*
@@ -38,6 +40,7 @@ struct fault_call {
 	int (*run)(struct rig *rig); /* an fd, 0, or -errno */
 	bool (*after)(struct rig *rig, int rc);
 	int error; /* that it may fail by, besides -ENOMEM */
+	bool again; /* the core tries until it has what it takes */
 };
 
 static bool close_it(struct rig *rig, int rc)
@@ -145,6 +148,70 @@ static int run_export(struct rig *rig)
 
 	return rc ? rc : e.fd;
 }
+
+static bool map_theirs(struct rig *rig)
+{
+	rig->fd = memfd_create("theirs", MFD_CLOEXEC);
+	if (rig->fd < 0 || ftruncate(rig->fd, THEIRS))
+		return false;
+	rig->q = map(rig->fd, THEIRS);
+	if (!rig->q)
+		return false;
+	memset(rig->q, 1, THEIRS);
+	return true;
+}
+
+static int run_adopt(struct rig *rig)
+{
+	struct pinring_ioc_region_adopt a = ARG(pinring_ioc_region_adopt);
+
+	a.address = (uintptr_t)rig->q;
+	a.size = THEIRS;
+	return adopt_as(rig->device, &a);
+}
+
+static bool unmap_theirs(struct rig *rig, int rc)
+{
+	return close_both(rig, rc) && !munmap(rig->q, THEIRS);
+}
+
+/* --------------------------------------------------------------- a dma-buf */
+
+static bool open_importer(struct rig *rig)
+{
+	rig->fd = open("/dev/pinring-importer", O_RDWR | O_CLOEXEC);
+	rig->dmabuf = export(rig->region, 0, 0, 0);
+	return rig->fd >= 0 && rig->dmabuf >= 0;
+}
+
+static int run_import(struct rig *rig)
+{
+	struct importer_map m = {
+		.fd = rig->dmabuf,
+		.direction = IMPORTER_BIDIRECTIONAL,
+		.max_segment = HUGE,
+	};
+
+	return call(rig->fd, IMPORTER_MAP, &m);
+}
+
+static bool import_it(struct rig *rig)
+{
+	return open_importer(rig) && !run_import(rig);
+}
+
+static int run_vmap(struct rig *rig)
+{
+	return copy(rig->fd, IMPORTER_BY_VMAP, false, rig->bytes, HUGE, sizeof(rig->bytes));
+}
+
+static bool close_importer(struct rig *rig, int rc)
+{
+	(void)rc;
+	return !close(rig->fd) && !close(rig->dmabuf);
+}
+
+/* -------------------------------------------------------------- a doorbell */
 
 static int run_doorbell(struct rig *rig)
 {
@@ -328,36 +395,9 @@ static bool close_file(struct rig *rig, int rc)
 
 /* -------------------------------------------------------------- the failures */
 
-static int count_fds(void)
-{
-	DIR *dir = opendir("/proc/self/fd");
-	int n = 0;
-
-	while (dir && readdir(dir))
-		n++;
-	if (dir)
-		closedir(dir);
-	return n;
-}
-
-struct state {
-	int fds;
-	long long regions, bytes, doorbells;
-};
-
-static struct state state(void)
-{
-	return (struct state){
-		.fds = count_fds(),
-		.regions = sysfs_read("regions"),
-		.bytes = sysfs_read("bytes"),
-		.doorbells = sysfs_read("doorbells"),
-	};
-}
-
 FIXTURE(fail_nth) {
 	struct rig rig;
-	int file;
+	struct faults faults;
 };
 
 FIXTURE_VARIANT(fail_nth) {
@@ -372,8 +412,7 @@ FIXTURE_SETUP(fail_nth)
 	if (why) {
 		SKIP(return, "%s", why);
 	}
-	self->file = faults_open();
-	ASSERT_GE(self->file, 0);
+	ASSERT_EQ(0, faults_open(&self->faults));
 	rig->device = device_open();
 	ASSERT_GE(rig->device, 0);
 	rig->region = region_on(0, LARGE, 0);
@@ -400,12 +439,12 @@ FIXTURE_TEARDOWN(fail_nth)
 	munmap(rig->p, 2 * LARGE);
 	close(rig->region);
 	close(rig->device);
-	close(self->file);
+	faults_close(&self->faults);
 }
 
-TEST_F_TIMEOUT(fail_nth, leaves_nothing, 300)
+static void fail(struct __test_metadata *_metadata, FIXTURE_DATA(fail_nth) *self,
+		 const struct fault_call *c)
 {
-	const struct fault_call *c = &variant->call;
 	long before = free_memory();
 	struct state was = state(), is;
 	unsigned int nth = 0, failures = 0;
@@ -416,9 +455,9 @@ TEST_F_TIMEOUT(fail_nth, leaves_nothing, 300)
 		/* Each one; of the last of a thousand pages, some. */
 		nth += nth < 128 ? 1 : nth / 8;
 		ASSERT_TRUE(!c->before || c->before(&self->rig));
-		ASSERT_EQ(0, faults_arm(self->file, nth));
+		ASSERT_EQ(0, faults_arm(&self->faults, nth));
 		rc = c->run(&self->rig);
-		failed = faults_disarm(self->file);
+		failed = faults_disarm(&self->faults);
 		if (rc < 0) {
 			failures++;
 			EXPECT_TRUE(failed && (rc == -ENOMEM || rc == c->error)) {
@@ -441,6 +480,21 @@ TEST_F_TIMEOUT(fail_nth, leaves_nothing, 300)
 	EXPECT_LT(before - free_memory(), 48 << 10);
 }
 
+TEST_F_TIMEOUT(fail_nth, leaves_nothing, 300)
+{
+	fail(_metadata, self, &variant->call);
+}
+
+TEST_F_TIMEOUT(fail_nth, leaves_nothing_when_all_the_rest_fails, 300)
+{
+	if (variant->call.again) {
+		SKIP(return, "the core tries until it has what it takes");
+	}
+	ASSERT_EQ(0, faults_go_on(true));
+	fail(_metadata, self, &variant->call);
+	ASSERT_EQ(0, faults_go_on(false));
+}
+
 #define CALL(_name, ...) FIXTURE_VARIANT_ADD(fail_nth, _name) { .call = { __VA_ARGS__ } }
 
 CALL(open, .run = run_open, .after = close_it, .error = -EFAULT);
@@ -459,6 +513,12 @@ CALL(region_next, .run = run_next, .error = -EFAULT);
 CALL(region_info, .run = run_region_info, .error = -EFAULT);
 CALL(region_readonly, .run = run_readonly, .after = close_it, .error = -EFAULT);
 CALL(region_export, .run = run_export, .after = close_it, .error = -EFAULT);
+CALL(region_adopt, .before = map_theirs, .run = run_adopt, .after = unmap_theirs,
+     .error = -EFAULT);
+CALL(dmabuf_for_a_device, .before = open_importer, .run = run_import,
+     .after = close_importer, .error = -EFAULT);
+CALL(dmabuf_vmap, .before = import_it, .run = run_vmap, .after = close_importer,
+     .error = -EFAULT);
 CALL(doorbell_create, .run = run_doorbell, .after = close_it, .error = -EFAULT);
 CALL(doorbell_create_device, .run = run_doorbell_device, .after = close_it,
      .error = -EFAULT);
@@ -466,133 +526,20 @@ CALL(doorbell_arm, .run = run_arm, .error = -EFAULT);
 CALL(ring, .run = run_ring, .error = -EFAULT);
 CALL(mmap, .run = run_mmap, .after = unmap);
 CALL(mmap_populate, .run = run_mmap_populate, .after = unmap);
-CALL(first_touch, .before = map_it, .run = run_touch, .after = unmap_anyway);
+CALL(first_touch, .before = map_it, .run = run_touch, .after = unmap_anyway,
+     .again = true);
 CALL(munmap_of_the_middle, .before = map_and_touch, .run = run_munmap_middle,
      .after = unmap_anyway);
 CALL(mprotect_of_the_middle, .before = map_and_touch, .run = run_mprotect_middle,
      .after = unmap_anyway);
 CALL(mremap, .before = map_and_touch, .run = run_mremap, .after = unmap_moved);
 CALL(fork, .before = map_and_touch, .run = run_fork, .after = child_saw_it,
-     .error = -EAGAIN);
+     .error = -EAGAIN, .again = true);
 CALL(reserve_pages, .before = open_reserve, .run = run_reserve,
      .after = reserve_is_true, .error = -EFAULT);
 CALL(poll_cpus, .before = open_cpus, .run = run_cpus, .after = close_cpus,
      .error = -EFAULT);
 CALL(fdinfo, .before = open_fdinfo, .run = run_fdinfo, .after = close_file,
      .error = -EFAULT);
-
-/* ------------------------------------------------------ when no page is huge */
-
-/* From now on, this process gets huge pages only this many times. */
-static void allow_huge(int pages)
-{
-	char text[16];
-
-	/* An allocation passes while more is left than it takes. */
-	snprintf(text, sizeof(text), "%d", pages ? pages * 512 + 1 : 0);
-	file_put(FAULTS "fail_page_alloc/space", text);
-	file_put(FAULTS "fail_page_alloc/min-order", "9");
-	file_put(FAULTS "fail_page_alloc/times", "-1");
-	file_put(FAULTS "fail_page_alloc/task-filter", "Y");
-	file_put("/proc/self/make-it-fail", "1");
-	file_put(FAULTS "fail_page_alloc/probability", "100");
-}
-
-static void allow_all(void)
-{
-	file_put(FAULTS "fail_page_alloc/probability", "0");
-	file_put("/proc/self/make-it-fail", "0");
-	file_put(FAULTS "fail_page_alloc/task-filter", "N");
-	file_put(FAULTS "fail_page_alloc/min-order", "0");
-	file_put(FAULTS "fail_page_alloc/space", "0");
-}
-
-FIXTURE(scarce) {
-	int device;
-};
-
-FIXTURE_SETUP(scarce)
-{
-	const char *why = faults_prepare();
-
-	if (why) {
-		SKIP(return, "%s", why);
-	}
-	self->device = device_open();
-	ASSERT_GE(self->device, 0);
-}
-
-FIXTURE_TEARDOWN(scarce)
-{
-	allow_all();
-	EXPECT_EQ(0, sysfs_set("node1/reserve_pages", 0));
-	close(self->device);
-}
-
-TEST_F(scarce, without_enough_huge_pages_there_is_no_region)
-{
-	static const uint32_t flags[] = { 0, PINRING_IOC_STRICT_NODE };
-	struct rig rig = { .device = self->device };
-	struct state was = state(), is;
-
-	for (size_t i = 0; i < ARRAY_SIZE(flags); i++) {
-		for (int pages = 0; pages < 8; pages++) {
-			allow_huge(pages);
-			EXPECT_EQ(-ENOMEM, run_create_of(&rig, LARGE, flags[i]));
-			allow_all();
-			is = state();
-			EXPECT_EQ(was.fds, is.fds);
-			EXPECT_EQ(was.regions, is.regions);
-			EXPECT_EQ(was.bytes, is.bytes);
-		}
-	}
-}
-
-TEST_F(scarce, where_huge_pages_end_small_ones_begin)
-{
-	for (unsigned int pages = 0; pages < 4; pages++) {
-		struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
-		unsigned char *p;
-
-		c.size = 4 * HUGE;
-		c.node = 1;
-		c.flags = PINRING_IOC_ALLOW_SMALL;
-		allow_huge((int)pages);
-		ASSERT_EQ(0, call(self->device, PINRING_IOC_REGION_CREATE, &c));
-		allow_all();
-		EXPECT_EQ(pages * HUGE, c.huge_bytes);
-		EXPECT_EQ(4 * HUGE, c.node_bytes);
-		p = map(c.fd, 4 * HUGE);
-		ASSERT_NE(NULL, p);
-		for (size_t at = 0; at < 4 * HUGE; at += SMALL) {
-			ASSERT_EQ(0, p[at]);
-			p[at] = (unsigned char)(at / SMALL % 251);
-		}
-		for (size_t at = 0; at < 4 * HUGE; at += SMALL) {
-			ASSERT_EQ(at / SMALL % 251, p[at]);
-		}
-		EXPECT_EQ(pages * HUGE >> 10, smaps(p, "FilePmdMapped"));
-		munmap(p, 4 * HUGE);
-		close(c.fd);
-	}
-}
-
-TEST_F(scarce, what_was_put_by_is_there)
-{
-	struct rig rig = { .device = self->device };
-	int fd;
-
-	ASSERT_EQ(0, sysfs_set("node1/reserve_pages", 8));
-	allow_huge(0);
-	/* One too many: what it took by then is back. */
-	EXPECT_EQ(-ENOMEM, run_create_of(&rig, LARGE + HUGE, PINRING_IOC_STRICT_NODE));
-	EXPECT_EQ(8, sysfs_read("node1/free_pages"));
-	fd = run_create_of(&rig, LARGE, PINRING_IOC_STRICT_NODE);
-	EXPECT_GE(fd, 0);
-	EXPECT_EQ(0, sysfs_read("node1/free_pages"));
-	allow_all();
-	close(fd);
-	EXPECT_EQ(8, sysfs_read("node1/free_pages"));
-}
 
 TEST_HARNESS_MAIN

@@ -72,23 +72,20 @@ TEST_F_TIMEOUT(load, with_a_reserve_that_cannot_be_had_puts_by_what_can, 120)
 }
 
 /* Each allocation that the module's own code asks for, directly or not. */
-TEST_F_TIMEOUT(load, fails_without_a_trace, 300)
+static void fail(struct __test_metadata *_metadata, int module, bool go_on)
 {
-	const char *why = faults_prepare();
 	unsigned int nth = 0, failures = 0;
+	struct faults faults;
 	bool failed;
-	int file, rc;
+	int rc;
 
-	if (why) {
-		SKIP(return, "%s", why);
-	}
-	file = faults_open();
-	ASSERT_GE(file, 0);
+	ASSERT_EQ(0, faults_open(&faults));
+	ASSERT_EQ(0, faults_go_on(go_on));
 	faults_of_modules(true);
 	do {
-		faults_arm(file, ++nth);
-		rc = load(self->module, "reserve=2,2");
-		failed = faults_disarm(file);
+		ASSERT_EQ(0, faults_arm(&faults, ++nth));
+		rc = load(module, "reserve=2,2");
+		failed = faults_disarm(&faults);
 		if (rc) {
 			failures++;
 			EXPECT_TRUE(failed && rc == -ENOMEM) {
@@ -100,10 +97,22 @@ TEST_F_TIMEOUT(load, fails_without_a_trace, 300)
 		}
 	} while (failed && nth < 10000);
 	faults_of_modules(false);
-	close(file);
+	faults_go_on(false);
+	faults_close(&faults);
 	TH_LOG("%u chances to fail, %u failures", nth - 1, failures);
 	EXPECT_FALSE(failed);
 	EXPECT_GT(failures, 5);
+}
+
+TEST_F_TIMEOUT(load, fails_without_a_trace, 300)
+{
+	const char *why = faults_prepare();
+
+	if (why) {
+		SKIP(return, "%s", why);
+	}
+	fail(_metadata, self->module, false);
+	fail(_metadata, self->module, true);
 }
 
 TEST_HARNESS_MAIN
