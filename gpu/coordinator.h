@@ -168,7 +168,7 @@ PINRING_FN int pinring_prepare(struct pinring_loop *loop,
 		c->status = -EINVAL;
 		return 0;
 	}
-	writes = pinring_writes_memory(job) ? PINRING_WAY_WRITES : 0;
+	writes = pinring_writes_memory(&turn->command) ? PINRING_WAY_WRITES : 0;
 	if (!pinring_worth_timing(job))
 		return writes | PINRING_WAY_ALONE;
 	if (job->operation == PINRING_OP_ASK) {

@@ -51,9 +51,9 @@ PINRING_FN int pinring_worth_a_team(const struct pinring_job *job)
 }
 
 /* Or its results fit its completion. */
-PINRING_FN int pinring_writes_memory(const struct pinring_job *job)
+PINRING_FN int pinring_writes_memory(const struct pinring_command *c)
 {
-	switch (job->operation) {
+	switch (c->operation) {
 	case PINRING_OP_NOP:
 	case PINRING_OP_WAVE_PROBE:
 		return 0;
@@ -61,7 +61,7 @@ PINRING_FN int pinring_writes_memory(const struct pinring_job *job)
 	case PINRING_OP_REDUCE_MIN:
 	case PINRING_OP_REDUCE_MAX:
 	case PINRING_OP_DOT:
-		return job->dst != 0;
+		return c->dst.region != PINRING_REGION_NONE;
 	default:
 		return 1;
 	}

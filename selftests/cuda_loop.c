@@ -591,6 +591,7 @@ TEST_F(grid, launched_again)
 {
 	struct pinring_completion done;
 	struct pinring_command c = steps(1, 3);
+	uint64_t told;
 
 	for (uint32_t i = 1; i < 4; i++) {
 		self->rig->self.team.generation = 0;
@@ -606,6 +607,11 @@ TEST_F(grid, launched_again)
 		EXPECT_EQ(3 * i, self->room->steps);
 		EXPECT_EQ(i, self->rig->telemetry.processed);
 		EXPECT_EQ(i, self->rig->control.completed);
+		told = 0;
+		for (int b = 0; b < PINRING_PROFILE_BUCKETS; b++) {
+			told += self->rig->profile.duration[PINRING_OP_WAVE_STEP][b];
+		}
+		EXPECT_EQ(i, told);
 	}
 }
 

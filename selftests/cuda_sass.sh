@@ -88,7 +88,9 @@ for cubin in $cubins; do
 	for kind in fence_sys fence_gpu fence_sc invalidate; do
 		has part_nop $kind 0
 	done
-	has part_fenced fence_sys 1
+	# Both look at memory; inject's answer must not overtake what it wrote there.
+	count part_probe fence_sys
+	has part_inject fence_sys $((${n:-0} + 1))
 
 	has_some pinring_loop_cuda load_sys
 	has_some pinring_loop_cuda store_sys

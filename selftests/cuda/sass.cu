@@ -43,10 +43,25 @@ KERNEL part_nop(void)
 	(void)pinring_serve(&pinring_here.loop, words, 0);
 }
 
-/* Results in memory. */
-KERNEL part_fenced(const struct pinring_completion *completion)
+/* A result that fits the completion, and one in memory. */
+KERNEL part_probe(void)
 {
-	(void)pinring_answer(&pinring_here.loop, completion, 1);
+	const __u64 words[PINRING_SLOT_WORDS] = {
+		7 | (__u64)PINRING_OP_WAVE_PROBE << 32, 0, 0,
+		PINRING_REGION_HEADER_BYTES
+	};
+
+	(void)pinring_serve(&pinring_here.loop, words, 0);
+}
+
+KERNEL part_inject(void)
+{
+	const __u64 words[PINRING_SLOT_WORDS] = {
+		7 | (__u64)PINRING_OP_WAVE_INJECT << 32, 0, 0,
+		PINRING_REGION_HEADER_BYTES
+	};
+
+	(void)pinring_serve(&pinring_here.loop, words, 0);
 }
 
 KERNEL bad_acquire(__u64 *word)
