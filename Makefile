@@ -131,13 +131,15 @@ bench_obj += $(if $(HAVE_CXX),$(patsubst %.cc,$(BUILD)/%.o,$(sort $(wildcard ben
 BENCH := $(if $(bench_obj),$(BUILD)/bench/pinring-bench)
 bench_gpu_obj := $(patsubst %.c,$(BUILD)/%.o,$(sort $(wildcard bench/gpu/*.c)) bench/measure.c bench/report.c)
 BENCH_GPU := $(if $(cuda_sms),$(BUILD)/bench/pinring-bench-gpu)
+# A libcuda.so.1 to try it on.
+BENCH_CUDA := $(if $(HAVE_CXX),$(BUILD)/selftests/cuda/bench/libcuda.so.1)
 
 .DEFAULT_GOAL := all
 .DELETE_ON_ERROR:
 .PHONY: all lib tools tests examples clean help install demo check check-kills check-mutants bench
 .PHONY: modules modules_install vm-tests check-vm bench-vm bench-gpu check-gpu dkms-source dkms-install dkms-remove deb check-deb lint check-debug-kernel fuzz
 
-all: lib tools tests examples $(BENCH) $(BENCH_GPU)
+all: lib tools tests examples $(BENCH) $(BENCH_GPU) $(BENCH_CUDA)
 lib: $(SO) $(BUILD)/libpinring.so $(LIB_A)
 tools: $(TOOL)
 tests: $(tests)
@@ -245,6 +247,9 @@ $(BUILD)/selftests/%: selftests/%.c $(LIB_A) $(STAMP) | $(staged)
 # The loop's CUDA source as C++, on the grid that simt.c makes of the host. There a
 # function may be named like a struct, and only a lane that leads fills its turn in.
 SIMT := $(BUILD)/selftests/cuda/simt.o $(BUILD)/selftests/cuda/loop_cuda.o
+simt_cxx = $(CXX) -x c++ -std=gnu++20 -fno-exceptions -DPINRING_SIMT -include selftests/cuda/simt_store.h -Iselftests/cuda $(SIMT_CPPFLAGS) \
+	$(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) -Wno-shadow -Wno-maybe-uninitialized \
+	$(LOOP_CFLAGS) $(less) -fPIC -c $< -o $@
 $(BUILD)/selftests/cuda/simt.o: selftests/cuda/simt.c $(STAMP)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
@@ -252,9 +257,7 @@ $(BUILD)/selftests/cuda/simt.o: selftests/cuda/simt.c $(STAMP)
 $(BUILD)/selftests/cuda/loop_cuda.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CXX) -x c++ -std=gnu++20 -fno-exceptions -DPINRING_SIMT -include selftests/cuda/simt_store.h -Iselftests/cuda $(SIMT_CPPFLAGS) \
-		$(CPPFLAGS_ALL) $(filter-out $(c_only),$(CFLAGS_ALL)) -Wno-shadow -Wno-maybe-uninitialized \
-		$(LOOP_CFLAGS) $(less) -fPIC -c $< -o $@
+	$(Q)$(simt_cxx)
 $(BUILD)/selftests/cuda_loop: EXTRA_LIBS = $(SIMT)
 $(BUILD)/selftests/cuda_loop: $(SIMT)
 # A driver whose GPU is that grid, and whoever finds it where libcuda.so.1 should be.
@@ -268,6 +271,22 @@ $(FAKE_CUDA): $(BUILD)/selftests/cuda/fake_libcuda.o $(SIMT)
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(@F) -Wl,-Bsymbolic $^ -lpthread -o $@
 $(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_CUDA))
 -include $(SIMT:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d
+
+# Another one, for all that bench/gpu wants of a driver.
+bench_cuda_obj := $(BUILD)/selftests/cuda/bench_libcuda.o $(BUILD)/selftests/cuda/bench_kernels.o
+$(BUILD)/selftests/cuda/bench_libcuda.o: selftests/cuda/bench_libcuda.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-missing-prototypes -fPIC -c $< -o $@
+$(BUILD)/selftests/cuda/bench_kernels.o: selftests/cuda/bench_kernels.cc $(STAMP) | $(staged)
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(simt_cxx)
+$(BUILD)/selftests/cuda/bench/libcuda.so.1: $(bench_cuda_obj) $(SIMT)
+	$(say) LD $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(@F) -Wl,-Bsymbolic $^ -lpthread -o $@
+-include $(bench_cuda_obj:.o=.d)
 
 # It runs the victim that lies beside it.
 $(BUILD)/selftests/harness_test: | $(BUILD)/selftests/harness/victim

@@ -1,9 +1,10 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
+# timeout=1500
 #
 # The benchmarks of the CUDA executor, as far as they go without a GPU: what they say
-# when there is none, their options, and the rows that a host executor can try, which
-# compare every answer.
+# when there is none, their options, the rows that a host executor can try, and all
+# of them on a libcuda.so.1 made of the host. What is computed is compared everywhere.
 
 . "$(dirname "$0")/lib.sh"
 
@@ -23,6 +24,16 @@ shows()
 	*"$2"*) pass "$1" ;;
 	*) fail "$1" "no '$2' in:" "$out" ;;
 	esac
+}
+
+# is_one NAME CODE
+is_one()
+{
+	if [ "$2" -eq 1 ]; then
+		pass "$1"
+	else
+		fail "$1" "exit code $2" "$out"
+	fi
 }
 
 for arguments in "--runs 6" "--runs 102" "--runs x" "--gpu -1" "--gpu 64" "--limit 0" \
@@ -75,4 +86,36 @@ assert nop["accepted_ns"]["runs"] == 7, nop
 else
 	skip "--json has rows and commands" "no python3 to read it with"
 fi
+# All of it, on a GPU that is none: a group has its deadline eight times over, since
+# that GPU shares the CPUs with everybody.
+fake=$build/selftests/cuda/bench
+if [ ! -e "$fake/libcuda.so.1" ]; then
+	skip "on a driver made of the host" "it was built without a C++ compiler"
+	finish
+fi
+name="every row has a figure on a driver made of the host"
+LD_LIBRARY_PATH=$fake "$bench" --quick --limit 3600 >"$tmp/table" 2>"$tmp/said" </dev/null
+rc=$?
+owed=$(grep -c -i 'not measured' "$tmp/table")
+# the one that waits for dynamic kernels
+if [ $rc -le 1 ] && [ "$owed" -eq 1 ] && ! grep -q 'killed' "$tmp/table" "$tmp/said"; then
+	pass "$name"
+else
+	fail "$name" "exit code $rc" "$(cat "$tmp/said" "$tmp/table")"
+fi
+for row in "two flags, host memory" "graph of one node, synchronised" \
+	"nop, submit to completion, p50" "push, a block of 256" "8-byte words torn" \
+	"mixed 64^3: graph of 7, answer polled" "60 FPS 64^3, missed by launches" \
+	"the same, the room in host memory" "add of 3072, launched, GPU memory" \
+	"add of 64 M floats in GPU memory" "barrier of the grid, all that is resident" \
+	"load a module while all SMs run"; do
+	check "$row" grep -q "^$(echo "$row" | sed 's/\^/\\^/')  *[0-9]" "$tmp/table"
+done
+
+# A kernel that never ends costs its group, and no other one.
+out=$(LD_LIBRARY_PATH=$fake BENCH_LIBCUDA_HANG=bench_push_one \
+	"$bench" --quick --only push --limit 30 2>&1 </dev/null) && rc=0 || rc=$?
+is_one "a group that hangs misses its targets" $rc
+shows "and is killed" "killed: it took longer than 2 s"
+shows "each row that it owes is named" "missed: push, a warp"
 finish

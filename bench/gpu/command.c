@@ -194,7 +194,7 @@ void bench_gpu_command(const struct gpu_options *o)
 	unsigned int r;
 
 	if (real) {
-		gpu_open(&g, o->gpu);
+		gpu_open(&g, o);
 		pingpong_open(&pong, &g);
 		launcher_open(&launcher, &g);
 	}

@@ -5,7 +5,6 @@
 #include "latency.h"
 #include "rows.h"
 
-#define LAUNCHES 2000u
 #define PIPELINED 1000u
 #define NODES 100u
 
@@ -46,10 +45,10 @@ static void graphs_open(struct graphs *s, const struct gpu *g)
 /* ns from launch to synchronised; that it ran is checked. */
 static void graph_run(struct graphs *s, const struct gpu *g,
 		      cuda_graph_exec graph, unsigned int nodes,
-		      struct trips *t)
+		      unsigned int count, struct trips *t)
 {
 	const double ns = bench_ticks_ns();
-	unsigned int i, count = LAUNCHES / (nodes > 1 ? 10 : 1);
+	unsigned int i;
 
 	for (i = 0; i < count; i++) {
 		uint64_t begin = bench_ticks(), middle, end;
@@ -72,12 +71,13 @@ static void graph_run(struct graphs *s, const struct gpu *g,
 	}
 }
 
-static void copy_run(struct copier *c, const struct gpu *g, struct trips *t)
+static void copy_run(struct copier *c, const struct gpu *g, unsigned int count,
+		     struct trips *t)
 {
 	const double ns = bench_ticks_ns();
 	unsigned int i;
 
-	for (i = 0; i < LAUNCHES; i++) {
+	for (i = 0; i < count; i++) {
 		uint64_t begin = bench_ticks(), middle;
 
 		*(volatile uint32_t *)c->from = i;
@@ -91,7 +91,7 @@ static void copy_run(struct copier *c, const struct gpu *g, struct trips *t)
 	}
 	gpu_check(g, g->call.copy_out(c->from, c->to, 4, g->stream), "copy");
 	gpu_synchronize(g);
-	if (*(volatile uint32_t *)c->from != LAUNCHES - 1)
+	if (*(volatile uint32_t *)c->from != count - 1)
 		gpu_die("a copy has not brought what it should");
 }
 
@@ -127,6 +127,8 @@ void bench_gpu_floors(const struct gpu_options *o)
 				 .unit = "ns" };
 	struct row node = { .name = "graph of 100 nodes, completed, each",
 			    .unit = "ns" };
+	const unsigned int trips = o->quick ? 200 : 10000;
+	const unsigned int launches = o->quick ? 50 : 2000;
 	struct trips *t = trips_new();
 	struct launcher launcher;
 	struct graphs graphs;
@@ -135,7 +137,7 @@ void bench_gpu_floors(const struct gpu_options *o)
 	struct gpu g;
 	bool has_bar;
 
-	gpu_open(&g, o->gpu);
+	gpu_open(&g, o);
 	pingpong_open(&pong, &g);
 	has_bar = pingpong_open_bar(&bar, &g);
 	launcher_open(&launcher, &g);
@@ -143,21 +145,21 @@ void bench_gpu_floors(const struct gpu_options *o)
 	copier.from = gpu_pinned(&g, 4096, &copier.from_there);
 	copier.to = gpu_memory(&g, 4096);
 	for (r = 0; r < o->runs; r++) {
-		pingpong_run(&pong, o->quick ? 1000 : 10000, t);
+		pingpong_run(&pong, trips, t);
 		trips_add(t, &columns[0]);
 		if (has_bar) {
-			pingpong_run(&bar, o->quick ? 1000 : 10000, t);
+			pingpong_run(&bar, trips, t);
 			trips_add(t, &columns[1]);
 		}
-		launcher_run(&launcher, LAUNCHES, t);
+		launcher_run(&launcher, launches, t);
 		trips_add(t, &columns[2]);
-		graph_run(&graphs, &g, graphs.one, 1, t);
+		graph_run(&graphs, &g, graphs.one, 1, launches, t);
 		trips_add(t, &columns[3]);
-		graph_run(&graphs, &g, graphs.many, NODES, t);
+		graph_run(&graphs, &g, graphs.many, NODES, launches / 10, t);
 		trips_add(t, &columns[4]);
 		series_add(&node.value,
 			   series_last(&columns[4].p50) / NODES);
-		copy_run(&copier, &g, t);
+		copy_run(&copier, &g, launches, t);
 		trips_add(t, &columns[5]);
 		pipeline_run(&launcher, &issued.value, &completed.value);
 	}

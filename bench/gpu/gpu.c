@@ -9,7 +9,6 @@
 
 #include "code.h"
 #include "gpu.h"
-#include "group.h"
 
 void gpu_check(const struct gpu *g, cuda_result rc, const char *what)
 {
@@ -49,8 +48,9 @@ static void find_functions(struct gpu *g)
 	}
 }
 
-void gpu_open(struct gpu *g, int number)
+void gpu_open(struct gpu *g, const struct gpu_options *o)
 {
+	const int number = o->gpu;
 	int count = 0;
 
 	memset(g, 0, sizeof(*g));
@@ -73,6 +73,8 @@ void gpu_open(struct gpu *g, int number)
 	gpu_check(g, g->cuda->module_load(&g->module, bench_gpu_code),
 		  "load the benchmarks' kernels");
 	g->stream = gpu_stream(g);
+	if (o->cpu >= 0)
+		bench_pin(o->cpu);
 }
 
 int gpu_attribute(const struct gpu *g, int which)

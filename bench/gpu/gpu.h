@@ -13,6 +13,7 @@
 
 #include "../../gpu/cuda_bar.h"
 #include "../../gpu/cuda_driver.h"
+#include "group.h"
 
 typedef struct cuda_event *cuda_event;
 typedef struct cuda_graph *cuda_graph;
@@ -86,8 +87,11 @@ struct gpu {
 	char name[64], bus[32];
 };
 
-/* The driver, context, kernels and a stream: nothing that an executor may block. */
-void gpu_open(struct gpu *g, int number);
+/*
+ * The driver, context, kernels and a stream. Then the calling thread goes to its CPU:
+ * threads that the driver starts before stay off it.
+ */
+void gpu_open(struct gpu *g, const struct gpu_options *o);
 /* 0 where the driver knows no such attribute. */
 int gpu_attribute(const struct gpu *g, int which);
 void gpu_check(const struct gpu *g, cuda_result rc, const char *what);

@@ -107,7 +107,7 @@ static pid_t start(void (*run)(const struct gpu_options *o, void *arg),
 	if (pid)
 		return pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	if (o->cpu >= 0)
+	if (o->kind == PINRING_EXECUTOR_HOST && o->cpu >= 0)
 		bench_pin(o->cpu);
 	run(o, arg);
 	_exit(0);
@@ -165,8 +165,6 @@ void group_run(const struct group *group, const struct gpu_options *o,
 	bool well;
 
 	fprintf(stderr, "%s: %s\n", group->name, group->what);
-	if (seconds > group->seconds)
-		seconds = group->seconds;
 	well = group_try(run_group, o, (void *)(uintptr_t)group, seconds, why,
 			 sizeof(why));
 	for (i = 0; i < paper->rows; i++)

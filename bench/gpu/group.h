@@ -25,7 +25,7 @@ struct gpu_options {
 struct group {
 	const char *name, *what;
 	void (*run)(const struct gpu_options *o);
-	unsigned int seconds; /* it may take */
+	unsigned int seconds; /* it may take, of LIMIT_SECONDS for all */
 	bool launches; /* it needs a GPU; else a host executor can try it */
 	struct {
 		const char *name;

@@ -108,7 +108,7 @@ static void hold(const struct gpu *g, struct holder *h)
 static void release(const struct gpu *g, struct holder *h)
 {
 	__atomic_store_n(h->stop, BENCH_STOP, __ATOMIC_RELEASE);
-	gpu_finish(g, "a persistent kernel", 10);
+	gpu_finish(g, "a persistent kernel", 20);
 }
 
 static bool wait_back(struct trial *t, uint64_t deadline)
@@ -170,7 +170,7 @@ void bench_gpu_hazards(const struct gpu_options *o)
 	unsigned int i;
 	void *memory;
 
-	gpu_open(&g, o->gpu);
+	gpu_open(&g, o);
 	h.hold = gpu_kernel(&g, "bench_hold");
 	h.stop = gpu_pinned(&g, 4096, &h.stop_there);
 	h.alive = gpu_pinned(&g, 4096, &h.alive_there);
@@ -197,7 +197,7 @@ static double barrier_ns(const struct gpu *g, cuda_function f,
 	begin = bench_now_ns();
 	gpu_launch_cooperative(g, f, blocks, threads,
 			       GPU_PARAMETERS(&arrived, &rounds));
-	gpu_finish(g, "a barrier of the grid", 10);
+	gpu_finish(g, "a barrier of the grid", 20);
 	return (double)(bench_now_ns() - begin) / (double)rounds;
 }
 
@@ -216,7 +216,7 @@ static void check_arrived(const struct gpu *g, cuda_address arrived,
 
 void bench_gpu_barrier(const struct gpu_options *o)
 {
-	const uint64_t rounds = o->quick ? 1000 : 20000;
+	const uint64_t rounds = o->quick ? 100 : 20000;
 	struct row rows[] = {
 		{ .name = "barrier of the grid, 256 threads an SM", .unit = "ns" },
 		{ .name = "barrier of the grid, 1024 threads an SM",
@@ -230,7 +230,7 @@ void bench_gpu_barrier(const struct gpu_options *o)
 	struct gpu g;
 	int resident = 0;
 
-	gpu_open(&g, o->gpu);
+	gpu_open(&g, o);
 	f = gpu_kernel(&g, "bench_barrier");
 	arrived = gpu_memory(&g, 4096);
 	gpu_check(&g, g.cuda->occupancy(&resident, f, 256, 0),

@@ -7,7 +7,7 @@
 #include "latency.h"
 #include "shared.h"
 
-#define WAIT_SECONDS 5u
+#define WAIT_SECONDS 20u
 #define POLLS_A_LOOK (1u << 20) /* at the clock */
 
 struct trips *trips_new(void)

@@ -46,7 +46,7 @@ void launcher_launch(struct launcher *l);
 /* Launch and cuStreamSynchronize; launch and look at the word. */
 void launcher_run(struct launcher *l, unsigned int count, struct trips *t);
 
-/* Spins until *word is `value`; ends the group after 5 s. */
+/* Spins until *word is `value`; ends the group after 20 s. */
 void await_word(const uint64_t *word, uint64_t value, const char *what);
 
 #endif /* PINRING_BENCH_LATENCY_H */

@@ -69,7 +69,7 @@ static void help(void)
 	       "  --quick          a look, not a figure\n"
 	       "  --json FILE      also as JSON; a folder: FOLDER/DATE-DEVICE.json\n"
 	       "  --gpu N          which GPU (0)\n"
-	       "  --limit SECONDS  end by then (%u)\n"
+	       "  --limit SECONDS  end by then (%u); each group has its share\n"
 	       "  --commit TEXT    what was built, for the report\n"
 	       "  --executor host  try the rows that need no GPU; no figures\n\n",
 	       BENCH_RUNS_MAX, LIMIT_SECONDS);
@@ -266,6 +266,16 @@ static void describe(const struct arguments *a, const struct probe *p,
 			 "");
 }
 
+/* Its share of the limit, and no more than is left of that. */
+static unsigned int seconds_for(const struct group *g, unsigned int limit,
+				uint64_t left_ns)
+{
+	uint64_t share = (uint64_t)g->seconds * limit / LIMIT_SECONDS;
+	uint64_t left = left_ns / 1000000000;
+
+	return (unsigned int)(share < left ? share : left);
+}
+
 static void run_groups(const struct arguments *a)
 {
 	const uint64_t end = bench_now_ns() + a->limit * 1000000000ull;
@@ -283,7 +293,7 @@ static void run_groups(const struct arguments *a)
 			group_absent(g, "no time was left for it: --limit");
 		else
 			group_run(g, &a->o,
-				  (unsigned int)((end - now) / 1000000000));
+				  seconds_for(g, a->limit, end - now));
 	}
 	if (!a->only)
 		report_absent("add of 1 M, a kernel registered at run time", 0.0,

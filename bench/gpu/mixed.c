@@ -9,7 +9,7 @@
 #include "rows.h"
 #include "ways.h"
 
-#define ITERATIONS 100u
+#define ITERATIONS 100u /* a round; quickly, fewer */
 #define WAYS_MAX 8u
 
 static void check(const struct way *way, unsigned int i, float got, float want)
@@ -21,7 +21,7 @@ static void check(const struct way *way, unsigned int i, float got, float want)
 
 /* us an iteration. */
 static double run(struct workload *w, const struct way *way,
-		  const float *reference)
+		  const float *reference, unsigned int count)
 {
 	float heard[ITERATIONS];
 	uint64_t begin, end;
@@ -29,13 +29,13 @@ static double run(struct workload *w, const struct way *way,
 
 	way->begin(w);
 	begin = bench_now_ns();
-	for (i = 0; i < ITERATIONS; i++)
+	for (i = 0; i < count; i++)
 		heard[i] = way->iterate(w, workload_value(i));
 	end = bench_now_ns();
 	way->end(w);
-	for (i = 0; i < ITERATIONS; i++)
+	for (i = 0; i < count; i++)
 		check(way, i, heard[i], reference[i]);
-	return (double)(end - begin) / 1e3 / ITERATIONS;
+	return (double)(end - begin) / 1e3 / count;
 }
 
 /* The way with the least (or the most) of what is counted; -1: none. */
@@ -69,6 +69,7 @@ void bench_gpu_mixed(const struct gpu_options *o)
 		"mixed 64^3: graph of 7",
 		"mixed 64^3: graph of 7, answer polled",
 	};
+	const unsigned int count = o->quick ? 10 : ITERATIONS;
 	static struct series us[WAYS_MAX];
 	static float reference[ITERATIONS];
 	static struct workload w;
@@ -85,7 +86,8 @@ void bench_gpu_mixed(const struct gpu_options *o)
 		for (i = 0; i < ways_count; i++) {
 			if (way_there(&w, &ways[i]))
 				series_add(&us[i],
-					   run(&w, &ways[i], reference));
+					   run(&w, &ways[i], reference,
+					       count));
 		}
 	}
 	ours = best_of(us, false, false);

@@ -108,7 +108,7 @@ void bench_gpu_probe(const struct gpu_options *o)
 	unsigned int i;
 	int mode = 0;
 
-	gpu_open(&g, o->gpu);
+	gpu_open(&g, o);
 	for (i = 0; i < sizeof(attributes) / sizeof(attributes[0]); i++)
 		fact(attributes[i].name, attributes[i].unit,
 		     attributes[i].scale *
@@ -144,7 +144,7 @@ void probe_name(const struct gpu_options *o, void *arg)
 	char line[32];
 	struct gpu g;
 
-	gpu_open(&g, o->gpu);
+	gpu_open(&g, o);
 	g.cuda->driver_version(&p->driver);
 	snprintf(p->device, sizeof(p->device), "%s", g.name);
 	sysfs(&g, "numa_node", line, sizeof(line));

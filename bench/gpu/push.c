@@ -16,8 +16,8 @@
 #include "shared.h"
 
 #define CAPACITY 4096u
-#define MESSAGES 65536u /* a round, of either; a multiple of BENCH_PUSH_LANES */
-#define WAIT_NS 5000000000ull
+#define MESSAGES 65536u /* a round, at most; a multiple of BENCH_PUSH_LANES */
+#define WAIT_SECONDS 20u
 
 struct pusher {
 	struct gpu gpu;
@@ -32,6 +32,7 @@ struct pusher {
 	cuda_address stop_there;
 	unsigned char *seen; /* by number, of the FIFO's messages */
 	uint64_t pushed; /* through the ring */
+	uint64_t messages; /* a round */
 };
 
 static void open_ring(struct pusher *p)
@@ -81,7 +82,7 @@ static void open_fifo(struct pusher *p)
 
 static uint64_t too_late(void)
 {
-	return bench_now_ns() + WAIT_NS;
+	return bench_now_ns() + WAIT_SECONDS * 1000000000ull;
 }
 
 static void look_at_clock(unsigned int *polls, uint64_t *deadline)
@@ -91,7 +92,7 @@ static void look_at_clock(unsigned int *polls, uint64_t *deadline)
 	if (!*deadline)
 		*deadline = too_late();
 	if (bench_now_ns() > *deadline)
-		gpu_die("no message for 5 s");
+		gpu_die("no message for %u s", WAIT_SECONDS);
 }
 
 /* ns a message, from the first to the last. */
@@ -119,13 +120,13 @@ static double take_slots(struct pusher *p, uint64_t count)
 
 static double push_slots(struct pusher *p, unsigned int threads)
 {
-	uint64_t count = MESSAGES;
+	uint64_t count = p->messages;
 	double ns;
 
 	gpu_launch(&p->gpu, threads == 1 ? p->one : p->block, 1, threads,
 		   GPU_PARAMETERS(&p->producer, &count, &p->stop_there));
 	ns = take_slots(p, count);
-	gpu_finish(&p->gpu, "push", 5);
+	gpu_finish(&p->gpu, "push", WAIT_SECONDS);
 	/* The kernel worked on a copy. */
 	p->producer.index += count;
 	p->producer.credit = p->producer.index;
@@ -165,14 +166,15 @@ static double take_pairs(struct pusher *p, uint64_t count)
 static double push_pairs(struct pusher *p, unsigned int threads)
 {
 	/* One alone takes 2 us each (shared/gpu.md). */
-	uint64_t each = threads == 1 ? MESSAGES / 8 : MESSAGES / threads;
+	uint64_t each = threads == 1 ? p->messages / 8 :
+				       p->messages / threads;
 	double ns;
 
 	memset(p->seen, 0, MESSAGES + 1);
 	gpu_launch(&p->gpu, p->release, 1, threads,
 		   GPU_PARAMETERS(&p->fifo, &each, &p->stop_there));
 	ns = take_pairs(p, each * threads);
-	gpu_finish(&p->gpu, "push", 5);
+	gpu_finish(&p->gpu, "push", WAIT_SECONDS);
 	return ns;
 }
 
@@ -191,7 +193,8 @@ void bench_gpu_push(const struct gpu_options *o)
 	struct series ratio[3] = { { .n = 0 } };
 	unsigned int r, i;
 
-	gpu_open(&p.gpu, o->gpu);
+	p.messages = o->quick ? MESSAGES / 16 : MESSAGES;
+	gpu_open(&p.gpu, o);
 	p.one = gpu_kernel(&p.gpu, "bench_push_one");
 	p.block = gpu_kernel(&p.gpu, "bench_push_block");
 	p.release = gpu_kernel(&p.gpu, "bench_push_release");

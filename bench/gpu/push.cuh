@@ -28,7 +28,7 @@ bench_push_one(struct pinring_device_producer p, __u64 count, const __u64 *stop)
 			if (pinring_load_word(stop) == BENCH_STOP)
 				return;
 		}
-#pragma unroll
+		PINRING_UNROLL
 		for (w = 0; w < PINRING_SLOT_WORDS; w += 2)
 			bench_store_pair(slot + w / 2,
 					 bench_word(p.index, w) | lap,
@@ -36,6 +36,13 @@ bench_push_one(struct pinring_device_producer p, __u64 count, const __u64 *stop)
 		p.index++;
 	}
 }
+
+struct bench_block {
+	/* 9 words a message: threads that write theirs keep out of each other's
+	 * banks. */
+	__u64 message[BENCH_PUSH_LANES][PINRING_SLOT_WORDS + 1];
+	__u64 room;
+};
 
 /*
  * A block, of a warp or more: each thread has a message, and eight threads store
@@ -46,25 +53,22 @@ extern "C" __global__ void
 bench_push_block(struct pinring_device_producer p, __u64 count,
 		 const __u64 *stop)
 {
-	/* 9 words a message: threads that write theirs keep out of each other's
-	 * banks. */
-	__shared__ __u64 message[BENCH_PUSH_LANES][PINRING_SLOT_WORDS + 1];
-	__shared__ __u64 room;
+	BENCH_SHARED(struct bench_block, here);
 	const __u32 lanes = blockDim.x, lane = threadIdx.x;
 	__u64 end = p.index + count;
 	__u32 w, i;
 
 	for (; p.index != end; p.index += lanes) {
 		for (w = 0; w < PINRING_SLOT_WORDS; w++)
-			message[lane][w] = bench_word(p.index + lane, w);
+			here.message[lane][w] = bench_word(p.index + lane, w);
 		if (lane == 0) {
 			while (pinring_device_free(&p, lanes) < lanes &&
 			       pinring_load_word(stop) != BENCH_STOP)
 				;
-			room = pinring_device_free(&p, lanes);
+			here.room = pinring_device_free(&p, lanes);
 		}
 		__syncthreads();
-		if (room < lanes)
+		if (here.room < lanes)
 			return;
 		w = lane % PINRING_SLOT_WORDS;
 		for (i = lane / PINRING_SLOT_WORDS; i < lanes;
@@ -73,7 +77,7 @@ bench_push_block(struct pinring_device_producer p, __u64 count,
 
 			pinring_store_word(
 				&p.slots[index & (p.capacity - 1)].word[w],
-				message[i][w] |
+				here.message[i][w] |
 					pinring_device_lap(index, p.shift));
 		}
 		__syncthreads();

@@ -11,7 +11,7 @@
 
 #define SIDE 64u
 #define RATE 48000u
-#define COMPARED 2000u /* samples, with a host executor's */
+#define COMPARED_MAX 2000u /* samples, with a host executor's */
 #define DEPTH 64u
 #define ROUND_NS 1000000000ull
 
@@ -65,7 +65,8 @@ static float sample(struct hall *h, uint32_t number, float value)
 }
 
 /* How much faster than real time; the first samples are heard. */
-static double play(struct hall *h, uint32_t most, float heard[COMPARED])
+static double play(struct hall *h, uint32_t most, float *heard,
+		   uint32_t compared)
 {
 	uint64_t begin, now;
 	uint32_t i = 0;
@@ -77,10 +78,10 @@ static double play(struct hall *h, uint32_t most, float heard[COMPARED])
 	do {
 		float x = sample(h, i, (float)(i % 17) - 8.0f);
 
-		if (i < COMPARED)
+		if (i < compared)
 			heard[i] = x;
 		now = bench_now_ns();
-	} while (++i < most && (now - begin < ROUND_NS || i < COMPARED));
+	} while (++i < most && (now - begin < ROUND_NS || i < compared));
 	stage_stop(&h->stage);
 	return (double)i / ((double)(now - begin) * 1e-9) / RATE;
 }
@@ -88,9 +89,11 @@ static double play(struct hall *h, uint32_t most, float heard[COMPARED])
 void bench_gpu_room(const struct gpu_options *o)
 {
 	const bool real = o->kind == PINRING_EXECUTOR_CUDA;
-	const uint32_t samples = o->quick ? COMPARED : RATE;
+	const uint32_t compared = o->quick ? 100 : COMPARED_MAX;
+	const uint32_t samples = o->quick ? compared : RATE;
+	const size_t bytes = compared * sizeof(float);
 	struct gpu_options host = *o;
-	static float want[COMPARED], heard[COMPARED];
+	static float want[COMPARED_MAX], heard[COMPARED_MAX];
 	static struct hall reference, h;
 	struct row row = { .name = ROW_ROOM,
 			   .unit = "",
@@ -105,13 +108,13 @@ void bench_gpu_room(const struct gpu_options *o)
 
 	host.kind = PINRING_EXECUTOR_HOST;
 	hall_open(&reference, &host, NULL);
-	play(&reference, COMPARED, want);
+	play(&reference, compared, want, compared);
 	if (real)
-		gpu_open(&g, o->gpu);
+		gpu_open(&g, o);
 	hall_open(&h, o, real ? &g : NULL);
 	for (r = 0; r < o->runs; r++) {
-		series_add(&row.value, play(&h, samples, heard));
-		if (memcmp(heard, want, sizeof(want)))
+		series_add(&row.value, play(&h, samples, heard, compared));
+		if (memcmp(heard, want, bytes))
 			gpu_die("the room does not sound as a host executor's");
 	}
 	snprintf(row.note, sizeof(row.note),
@@ -121,8 +124,8 @@ void bench_gpu_room(const struct gpu_options *o)
 	if (!real)
 		return;
 	h.in_host_memory = true;
-	series_add(&there.value, play(&h, COMPARED, heard));
-	if (memcmp(heard, want, sizeof(want)))
+	series_add(&there.value, play(&h, compared, heard, compared));
+	if (memcmp(heard, want, bytes))
 		gpu_die("the room in host memory does not sound as a host executor's");
 	group_row(&there);
 }

@@ -7,7 +7,7 @@
 #include "../../gpu/executor.h"
 #include "stage.h"
 
-#define WAIT_NS 10000000000ll
+#define WAIT_NS 20000000000ll
 
 void stage_open(struct stage *s, const struct gpu_options *o,
 		const struct gpu *g, size_t bytes)

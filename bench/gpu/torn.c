@@ -60,7 +60,7 @@ static struct bench_pair load_pair(const struct bench_pair *at)
 static void let_go(struct hunt *h)
 {
 	__atomic_store_n(h->stop, BENCH_STOP, __ATOMIC_RELEASE);
-	gpu_finish(&h->gpu, "the hunt for torn reads", 5);
+	gpu_finish(&h->gpu, "the hunt for torn reads", 20);
 	*h->stop = 0;
 }
 
@@ -130,7 +130,7 @@ void bench_gpu_torn(const struct gpu_options *o)
 	struct bag in = { 0 }, out = { 0 };
 	static struct hunt h;
 
-	gpu_open(&h.gpu, o->gpu);
+	gpu_open(&h.gpu, o);
 	h.reader = gpu_kernel(&h.gpu, "bench_torn_read");
 	h.writer = gpu_kernel(&h.gpu, "bench_torn_write");
 	h.pairs = gpu_pinned(&h.gpu, 4096, &h.pairs_there);

@@ -183,7 +183,7 @@ void bench_gpu_vector(const struct gpu_options *o)
 	float *a, *b;
 
 	if (real) {
-		gpu_open(&v.gpu, o->gpu);
+		gpu_open(&v.gpu, o);
 		v.add = gpu_kernel(&v.gpu, "bench_add");
 	}
 	stage_open(&v.stage, o, real ? &v.gpu : NULL, 3 * bytes + 65536);
@@ -198,7 +198,7 @@ void bench_gpu_vector(const struct gpu_options *o)
 	}
 	for (r = 0; r < o->runs; r++) {
 		for (i = 0; i < SIZES; i++)
-			add_round(&v, sizes[i], o->quick ? 50 : 1000, t,
+			add_round(&v, sizes[i], o->quick ? 20 : 1000, t,
 				  rows[i]);
 	}
 	for (i = 0; i < SIZES; i++) {
@@ -309,7 +309,8 @@ static void report_large(const struct large *l)
 	double bytes = 12.0 * (double)l->n;
 
 	snprintf(row.note, sizeof(row.note),
-		 "%.0f GB/s, launched %.0f GB/s, at 12 bytes an element, from submit to completion; by the GPU's own clock the loop took %.1f us and the kernel %.1f us",
+		 "%llu floats: %.0f GB/s, launched %.0f GB/s, at 12 bytes an element, from submit to completion; by the GPU's own clock the loop took %.1f us and the kernel %.1f us",
+		 (unsigned long long)l->n,
 		 bytes / 1e3 / series_median(&l->executor),
 		 bytes / 1e3 / series_median(&l->launched), l->loop_us,
 		 l->event_us);
@@ -323,19 +324,22 @@ void bench_gpu_bandwidth(const struct gpu_options *o)
 		{ .name = ROW_ADD_16M, .n = 1u << 24 },
 		{ .name = ROW_ADD_64M, .n = 1u << 26 },
 	};
-	const uint64_t bytes = sizeof(float) << 26;
+	const unsigned int less = o->quick ? 6 : 0; /* bits */
+	const uint64_t bytes = sizeof(float) << (26 - less);
 	static struct vectors v;
 	unsigned int r, i;
 
-	gpu_open(&v.gpu, o->gpu);
+	gpu_open(&v.gpu, o);
 	v.add = gpu_kernel(&v.gpu, "bench_add");
 	v.fill = gpu_kernel(&v.gpu, "bench_fill");
 	stage_open(&v.stage, o, &v.gpu, 1 << 20);
 	v.a = stage_more(&v.stage, &v.gpu, 3 * bytes);
 	v.b = v.a + bytes;
 	v.dst = v.b + bytes;
-	fill(&v, v.a, 1.0f, 1u << 26);
-	fill(&v, v.b, 2.0f, 1u << 26);
+	fill(&v, v.a, 1.0f, bytes / sizeof(float));
+	fill(&v, v.b, 2.0f, bytes / sizeof(float));
+	for (i = 0; i < sizeof(large) / sizeof(large[0]); i++)
+		large[i].n >>= less;
 	for (r = 0; r < o->runs; r++) {
 		for (i = 0; i < sizeof(large) / sizeof(large[0]); i++)
 			large_round(&v, &large[i]);

@@ -241,7 +241,7 @@ static void open_launched(struct workload *w)
 	const struct gpu *g = &w->gpu;
 	int i;
 
-	gpu_open(&w->gpu, w->options->gpu);
+	gpu_open(&w->gpu, w->options);
 	w->step = gpu_kernel(g, "bench_wave_step");
 	w->inject = gpu_kernel(g, "bench_wave_inject");
 	w->inject_from = gpu_kernel(g, "bench_wave_inject_from");

@@ -7,6 +7,14 @@
 
 #include "shared.h"
 
+/* On a grid made of the host: selftests/cuda. */
+#ifdef PINRING_SIMT
+#include "bench_words.h"
+#else
+
+/* What the threads of a block have in common. */
+#define BENCH_SHARED(type, name) __shared__ type name
+
 PINRING_FN struct bench_pair bench_load_pair(const struct bench_pair *at)
 {
 	struct bench_pair v;
@@ -69,5 +77,7 @@ PINRING_FN __u64 bench_take_ticket(__u64 *counter)
 {
 	return atomicAdd((unsigned long long *)counter, 1ull);
 }
+
+#endif /* PINRING_SIMT */
 
 #endif /* PINRING_BENCH_WORDS_CUH */
