@@ -75,10 +75,9 @@ WARN := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes \
 	-Wpointer-arith -Wvla -Wformat=2 -Wno-format-nonliteral -Werror
 san := $(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-omit-frame-pointer \
 	$(if $(findstring undefined,$(SANITIZE)),-fno-sanitize-recover=undefined))
-CPPFLAGS_ALL = -I$(BUILD)/include -Ilib/include -D_FORTIFY_SOURCE=2 $(CPPFLAGS)
-ifneq ($(SANITIZE),)
-CPPFLAGS_ALL := $(filter-out -D_FORTIFY_SOURCE=2,$(CPPFLAGS_ALL))
-endif
+# Not expanded here: targets have CPPFLAGS of their own.
+CPPFLAGS_ALL = $(filter-out $(if $(SANITIZE),-D_FORTIFY_SOURCE=2),-I$(BUILD)/include \
+	-Ilib/include -D_FORTIFY_SOURCE=2 $(CPPFLAGS))
 CFLAGS_ALL = -std=gnu11 $(CFLAGS) $(WARN) $(san) -pthread -MMD -MP
 LDFLAGS_ALL = $(LDFLAGS) $(san) -pthread
 LIB_CPPFLAGS := -DPINRING_VERSION='"$(VERSION)"' $(if $(HAVE_NUMA),-DHAVE_NUMA)
@@ -207,8 +206,31 @@ fatbinary = $(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --c
 $(DEVICE)/loop_cuda.fatbin: $(cuda_images)
 	$(say) FATBIN $@
 	$(Q)$(call fatbinary,$(DEVICE))
-$(BUILD)/gpu/device_code.o: $(FATBIN)
-$(BUILD)/gpu/device_code.o: LIB_CPPFLAGS += $(if $(FATBIN),-DPINRING_DEVICE_FATBIN='"$(FATBIN)"')
+# The header that users' kernels are compiled with, but for comments and indentation.
+$(BUILD)/gpu/kernel.txt: lib/include/pinring/kernel.h
+	$(Q)mkdir -p $(@D)
+	$(Q)sed '/^\/\*.*\*\/$$/d; /^\/\*/,/\*\//d; s/[[:space:]][[:space:]]*/ /g' $< >$@
+$(BUILD)/gpu/kernel.o: $(BUILD)/gpu/kernel.txt
+$(BUILD)/gpu/kernel.o: CPPFLAGS += -DPINRING_KERNEL_TEXT='"$(BUILD)/gpu/kernel.txt"'
+
+# The same for nvJitLink, which puts users' kernels in. A function that it calls and
+# does not know makes it save registers, which is no mistake here.
+link_images := $(cuda_sms:%=$(DEVICE)/link/%.cubin)
+LINK_FATBIN := $(if $(cuda_sms),$(DEVICE)/link.fatbin)
+$(DEVICE)/link/%.cubin: NVCC_FLAGS := -std=c++20 -O3 --fmad=false -Werror all-warnings \
+	-rdc=true -DPINRING_DYNAMIC_LINKED
+$(DEVICE)/link/%.cubin: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVICE)/include/pinring/pinring_layout.h
+	$(say) NVCC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(call nvcc_run,-arch=$* -cubin)
+$(LINK_FATBIN): $(link_images)
+	$(say) FATBIN $@
+	$(Q)$(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --create=$@ \
+		$(foreach sm,$(cuda_sms),--image3=kind=elf$(comma)sm=$(sm:sm_%=%)$(comma)file=$(DEVICE)/link/$(sm).cubin)
+$(BUILD)/gpu/device_code.o: $(FATBIN) $(LINK_FATBIN)
+$(BUILD)/gpu/device_code.o: CPPFLAGS += $(if $(FATBIN),-DPINRING_DEVICE_FATBIN='"$(FATBIN)"' \
+	-DPINRING_DEVICE_LINK='"$(LINK_FATBIN)"')
+$(BUILD)/gpu/jit.o: CPPFLAGS += -DPINRING_DEVICE_LINK_SMS='$(patsubst sm_%,%$(comma),$(cuda_sms))'
 
 $(BUILD)/libpinring.so: $(SO)
 	$(Q)ln -sf $(notdir $<) $@

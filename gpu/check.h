@@ -189,10 +189,10 @@ PINRING_FN void pinring_begin_job(struct pinring_job *job,
 	job->done = 0;
 }
 
-/* The same as below, of an operation that is a user's kernel. */
-PINRING_FN __u32 pinring_check_dynamic(struct pinring_loop *loop,
-				       struct pinring_job *job,
-				       const struct pinring_command *c)
+/* As pinring_check_command(), of an operation that is a user's kernel. */
+PINRING_FN __u32 pinring_check_kernel(struct pinring_loop *loop,
+				      struct pinring_job *job,
+				      const struct pinring_command *c)
 {
 	const struct pinring_dynamic *d =
 		&loop->attachments->dynamic[c->operation % PINRING_DYNAMIC_MAX];
@@ -230,6 +230,14 @@ PINRING_FN __u32 pinring_check_dynamic(struct pinring_loop *loop,
 	job->b = (const float *)b;
 	return PINRING_REASON_NONE;
 }
+
+#ifdef PINRING_TEAM_HOST_H
+/* dynamic_host.c: the same, once for all instruction sets. */
+__u32 pinring_check_dynamic(struct pinring_loop *loop, struct pinring_job *job,
+			    const struct pinring_command *c);
+#else
+#define pinring_check_dynamic pinring_check_kernel
+#endif
 
 /* The reason why the command cannot be run, or none and *job filled in. */
 PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,

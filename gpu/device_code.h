@@ -12,4 +12,8 @@
 extern const unsigned char pinring_device_code[];
 extern const __u64 pinring_device_code_size;
 
+/* The same, relocatable: to be linked with users' kernels. No PTX. */
+extern const unsigned char pinring_device_link[];
+extern const __u64 pinring_device_link_size;
+
 #endif /* PINRING_DEVICE_CODE_H */

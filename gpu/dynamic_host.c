@@ -14,6 +14,7 @@
 
 #include "team_host.h"
 
+#include "check.h"
 #include "dynamic.h"
 #include "dynamic_host.h"
 
@@ -140,6 +141,12 @@ static void kernel_barrier(const struct pinring_kernel_args *args)
 		else
 			sched_yield();
 	}
+}
+
+__u32 pinring_check_dynamic(struct pinring_loop *loop, struct pinring_job *job,
+			    const struct pinring_command *c)
+{
+	return pinring_check_kernel(loop, job, c);
 }
 
 static __u32 reason_of(int signal)

@@ -184,8 +184,15 @@ int pinring_kernels_init(struct pinring_executor *executor);
 void pinring_kernels_free(struct pinring_executor *executor);
 
 /* "-ENOEXEC": version and sizes are not ours. */
-int pinring_kernel_check(struct pinring_executor *executor, const char *name,
+int pinring_kernel_check(struct pinring_device *device, const char *name,
 			 const struct pinring_kernel_abi *abi);
+
+/*
+ * What a compiler said: every line to the device's log, and the one to put into
+ * the sentence into *first. Writes into log.
+ */
+void pinring_kernel_log(struct pinring_device *device, char *log, char *first,
+			size_t size);
 
 extern const char pinring_kernel_header[]; /* pinring/kernel.h, as text */
 

@@ -17,7 +17,7 @@ __asm__(".pushsection .rodata\n"
 	".globl pinring_kernel_header\n"
 	".hidden pinring_kernel_header\n"
 	"pinring_kernel_header:\n"
-	".incbin \"lib/include/pinring/kernel.h\"\n"
+	".incbin \"" PINRING_KERNEL_TEXT "\"\n"
 	".byte 0\n"
 	".popsection");
 
@@ -51,17 +51,36 @@ void pinring_kernel_used(struct pinring_executor *ex, uint32_t operation,
 		__atomic_store_n(&k->last, ticket + 1, __ATOMIC_RELAXED);
 }
 
-int pinring_kernel_check(struct pinring_executor *ex, const char *name,
+void pinring_kernel_log(struct pinring_device *device, char *log, char *first,
+			size_t size)
+{
+	char *line, *rest;
+	bool found = false;
+
+	first[0] = '\0';
+	for (line = strtok_r(log, "\n", &rest); line;
+	     line = strtok_r(NULL, "\n", &rest)) {
+		if (device && device->log)
+			device->log(device->log_arg, PINRING_LOG_INFO, line);
+		if (found)
+			continue;
+		found = strstr(line, "error") || strstr(line, "undefined");
+		if (found || !first[0])
+			snprintf(first, size, "%s", line);
+	}
+}
+
+int pinring_kernel_check(struct pinring_device *device, const char *name,
 			 const struct pinring_kernel_abi *abi)
 {
 	if (abi->version != PINRING_KERNEL_ABI)
-		return pinring_fail(ex->device, -ENOEXEC,
+		return pinring_fail(device, -ENOEXEC,
 				    "%s: compiled for kernel ABI %u, and libpinring %s has %u",
 				    name, abi->version, pinring_version(),
 				    PINRING_KERNEL_ABI);
 	if (abi->abi_bytes != sizeof(*abi) ||
 	    abi->args_bytes != sizeof(struct pinring_kernel_args))
-		return pinring_fail(ex->device, -ENOEXEC,
+		return pinring_fail(device, -ENOEXEC,
 				    "%s: compiled with structs of %u and %u bytes, and libpinring %s has %zu and %zu",
 				    name, abi->abi_bytes, abi->args_bytes,
 				    pinring_version(), sizeof(*abi),
@@ -71,7 +90,7 @@ int pinring_kernel_check(struct pinring_executor *ex, const char *name,
 	    abi->element_align > abi->element_bytes ||
 	    abi->operands & ~(PINRING_KERNEL_DST | PINRING_KERNEL_A |
 			      PINRING_KERNEL_B))
-		return pinring_fail(ex->device, -ENOEXEC,
+		return pinring_fail(device, -ENOEXEC,
 				    "%s: elements of %u bytes, aligned %u, in operands %#x",
 				    name, abi->element_bytes,
 				    abi->element_align, abi->operands);

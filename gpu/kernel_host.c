@@ -86,29 +86,22 @@ static int run_compiler(const char *folder, const char *source)
 	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/* Every line to the log; *first is the one that says what is wrong. */
+/* "" if it cannot be read; cut if it is very long. */
 static void read_log(struct pinring_device *device, const char *folder,
 		     char *first, size_t size)
 {
-	char path[512], line[512];
-	bool found = false;
+	char path[512], text[16384];
+	size_t n = 0;
 	FILE *f;
 
-	first[0] = '\0';
 	snprintf(path, sizeof(path), "%s/log", folder);
 	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f)) {
-		line[strcspn(line, "\n")] = '\0';
-		if (device->log)
-			device->log(device->log_arg, PINRING_LOG_INFO, line);
-		if (found)
-			continue;
-		found = strstr(line, "error") || strstr(line, "undefined");
-		if (found || !first[0])
-			snprintf(first, size, "%.*s", (int)size - 1, line);
-	}
-	if (f)
+	if (f) {
+		n = fread(text, 1, sizeof(text) - 1, f);
 		fclose(f);
+	}
+	text[n] = '\0';
+	pinring_kernel_log(device, text, first, size);
 }
 
 static int load_object(struct pinring_executor *ex, const char *path,
@@ -132,7 +125,7 @@ static int load_object(struct pinring_executor *ex, const char *path,
 				  "%s: there is no PINRING_KERNEL(%s) in it",
 				  k->name, k->name);
 	else
-		rc = pinring_kernel_check(ex, k->name, abi);
+		rc = pinring_kernel_check(ex->device, k->name, abi);
 	if (rc) {
 		dlclose(handle);
 		return rc;

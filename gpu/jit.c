@@ -1,0 +1,582 @@
+// SPDX-License-Identifier: MIT
+/* jit.c - see jit.h. */
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <elf.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "device_code.h"
+#include "executor.h"
+#include "jit.h"
+
+/* nvJitLink's kinds of input. */
+enum { CUBIN = 1, PTX = 2, FATBIN = 4 };
+
+#define NVRTC_COMPILATION 6 /* the result that has a log */
+
+typedef struct nvrtc_program *nvrtc_program;
+typedef struct nvjitlink *nvjitlink;
+
+#define NVRTC_FUNCTIONS(F)							\
+	F(create, nvrtcCreateProgram, (nvrtc_program *, const char *,		\
+				       const char *, int, const char *const *,	\
+				       const char *const *))			\
+	F(destroy, nvrtcDestroyProgram, (nvrtc_program *))			\
+	F(compile, nvrtcCompileProgram, (nvrtc_program, int,			\
+					 const char *const *))			\
+	F(log_size, nvrtcGetProgramLogSize, (nvrtc_program, size_t *))		\
+	F(log, nvrtcGetProgramLog, (nvrtc_program, char *))			\
+	F(cubin_size, nvrtcGetCUBINSize, (nvrtc_program, size_t *))		\
+	F(cubin, nvrtcGetCUBIN, (nvrtc_program, char *))
+
+#define NVJITLINK_FUNCTIONS(F)							\
+	F(create, nvJitLinkCreate, (nvjitlink *, uint32_t, const char **))	\
+	F(destroy, nvJitLinkDestroy, (nvjitlink *))				\
+	F(add, nvJitLinkAddData, (nvjitlink, int, const void *, size_t,		\
+				  const char *))				\
+	F(complete, nvJitLinkComplete, (nvjitlink))				\
+	F(log_size, nvJitLinkGetErrorLogSize, (nvjitlink, size_t *))		\
+	F(log, nvJitLinkGetErrorLog, (nvjitlink, char *))			\
+	F(cubin_size, nvJitLinkGetLinkedCubinSize, (nvjitlink, size_t *))	\
+	F(cubin, nvJitLinkGetLinkedCubin, (nvjitlink, void *))
+
+#define MEMBER(member, symbol, parameters) int (*member) parameters;
+struct nvrtc {
+	NVRTC_FUNCTIONS(MEMBER)
+};
+struct jitlink {
+	NVJITLINK_FUNCTIONS(MEMBER)
+};
+
+#define SYMBOL(member, symbol, parameters) #symbol,
+static const char *const nvrtc_symbols[] = { NVRTC_FUNCTIONS(SYMBOL) };
+static const char *const jitlink_symbols[] = { NVJITLINK_FUNCTIONS(SYMBOL) };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* The newest first; the folder is where NVIDIA's packages put them. */
+static const char *const patterns[] = { "%s.so.13", "%s.so.12", "%s.so",
+					"/usr/local/cuda/lib64/%s.so" };
+
+static void *open_any(const char *library)
+{
+	void *handle = NULL;
+	char path[96];
+	size_t i;
+
+	for (i = 0; !handle && i < COUNT(patterns); i++) {
+		snprintf(path, sizeof(path), patterns[i], library);
+		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	}
+	return handle;
+}
+
+/* Once found, it stays open. functions[0] is stored last. */
+static int need(struct pinring_device *device, const char *library,
+		const char *package, const char *const *symbols, size_t count,
+		void **functions)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	void *handle, *found[16];
+	size_t i;
+	int rc = 0;
+
+	pthread_mutex_lock(&lock);
+	if (functions[0])
+		goto out;
+	handle = open_any(library);
+	if (!handle) {
+		rc = pinring_fail(device, -EOPNOTSUPP,
+				  "there is no %s: install %s of a CUDA toolkit 12.8 or later (not a Debian package: developer.nvidia.com)",
+				  library, package);
+		goto out;
+	}
+	for (i = 0; i < count; i++) {
+		found[i] = dlsym(handle, symbols[i]);
+		if (!found[i]) {
+			rc = pinring_fail(device, -EOPNOTSUPP,
+					  "%s is too old: it has no %s",
+					  library, symbols[i]);
+			dlclose(handle);
+			goto out;
+		}
+	}
+	memcpy(functions, found, count * sizeof(*functions));
+out:
+	pthread_mutex_unlock(&lock);
+	return rc;
+}
+
+static int need_nvrtc(struct pinring_device *device, const struct nvrtc **out)
+{
+	static struct nvrtc nvrtc;
+
+	*out = &nvrtc;
+	return need(device, "libnvrtc", "cuda-nvrtc", nvrtc_symbols,
+		    COUNT(nvrtc_symbols), (void **)&nvrtc);
+}
+
+static int need_jitlink(struct pinring_device *device,
+			const struct jitlink **out)
+{
+	static struct jitlink jitlink;
+
+	*out = &jitlink;
+	return need(device, "libnvJitLink", "libnvjitlink", jitlink_symbols,
+		    COUNT(jitlink_symbols), (void **)&jitlink);
+}
+
+uint32_t pinring_jit_arch(uint32_t capability)
+{
+	static const uint32_t archs[] = { PINRING_DEVICE_LINK_SMS 0 };
+	uint32_t best = 0;
+	size_t i;
+
+	for (i = 0; archs[i]; i++)
+		if (archs[i] <= capability && archs[i] > best &&
+		    archs[i] / 10 == capability / 10)
+			best = archs[i];
+	return best;
+}
+
+void pinring_jit_free(struct pinring_jit_object *object)
+{
+	free(object->data);
+	object->data = NULL;
+}
+
+/* ------------------------------------------------------------------ compiling */
+static int read_file(struct pinring_device *device, const char *name,
+		     const char *path, struct pinring_jit_object *object)
+{
+	FILE *f = fopen(path, "re");
+	size_t room = 0, n;
+	char *more;
+	int rc = 0;
+
+	object->size = 0;
+	object->data = NULL;
+	while (f) {
+		if (room - object->size < 2) {
+			room = room ? 2 * room : 65536;
+			more = realloc(object->data, room);
+			if (!more)
+				break;
+			object->data = more;
+		}
+		/* A byte is left for the end of a text. */
+		n = fread(object->data + object->size, 1,
+			  room - object->size - 1, f);
+		if (!n)
+			break;
+		object->size += n;
+	}
+	if (!f || ferror(f))
+		rc = pinring_fail(device, -errno, "%s: %s: %m", name, path);
+	else if (!feof(f))
+		rc = pinring_fail(device, -ENOMEM, "%s: no memory for %s", name,
+				  path);
+	if (f)
+		fclose(f);
+	if (rc)
+		pinring_jit_free(object);
+	else
+		object->data[object->size] = '\0';
+	return rc;
+}
+
+static int fail_log(struct pinring_device *device, const char *what,
+		    const char *name, char *log)
+{
+	char first[200];
+
+	pinring_kernel_log(device, log ? log : (char[]){ "" }, first,
+			   sizeof(first));
+	free(log);
+	return pinring_fail(device, -ENOEXEC, "%s: it does not %s: %s", name,
+			    what, first);
+}
+
+static int compile_text(struct pinring_device *device,
+			const struct nvrtc *nvrtc,
+			const struct pinring_kernel_config *c, uint32_t arch,
+			const char *text, struct pinring_jit_object *object)
+{
+	static const char *const include_names[] = { "pinring/kernel.h" };
+	const char *includes[] = { pinring_kernel_header };
+	const char *end = c->path ? strrchr(c->path, '/') : NULL;
+	char target[16], folder[512];
+	/* No fused multiply-add: the bits are those of the built-in ones. */
+	const char *options[] = { target, "--relocatable-device-code=true",
+				  "--fmad=false", folder };
+	nvrtc_program program;
+	char *log = NULL;
+	size_t size;
+	int rc;
+
+	snprintf(target, sizeof(target), "-arch=sm_%u", arch);
+	snprintf(folder, sizeof(folder), "-I%.*s",
+		 end ? (int)(end - c->path) : 1, end ? c->path : ".");
+	rc = nvrtc->create(&program, text, c->path ? c->path : c->name, 1,
+			   includes, include_names);
+	if (rc)
+		return pinring_fail(device, -ENOEXEC,
+				    "%s: NVRTC does not begin (%d)", c->name,
+				    rc);
+	rc = nvrtc->compile(program, (int)COUNT(options), options);
+	if (rc == NVRTC_COMPILATION && !nvrtc->log_size(program, &size)) {
+		log = calloc(1, size + 1);
+		if (log)
+			nvrtc->log(program, log);
+	}
+	if (rc) {
+		nvrtc->destroy(&program);
+		return fail_log(device, "compile", c->name, log);
+	}
+	object->kind = CUBIN;
+	object->data = NULL;
+	if (!nvrtc->cubin_size(program, &object->size))
+		object->data = malloc(object->size);
+	if (object->data)
+		nvrtc->cubin(program, object->data);
+	nvrtc->destroy(&program);
+	return object->data ? 0 :
+			      pinring_fail(device, -ENOMEM,
+					   "%s: no memory for its code",
+					   c->name);
+}
+
+static const struct {
+	const char *end;
+	int kind;
+} kinds[] = { { ".ptx", PTX }, { ".cubin", CUBIN }, { ".fatbin", FATBIN } };
+
+int pinring_jit_compile(struct pinring_device *device,
+			const struct pinring_kernel_config *c, uint32_t arch,
+			struct pinring_jit_object *object)
+{
+	const char *end = c->path ? strrchr(c->path, '.') : NULL;
+	struct pinring_jit_object source = { .data = NULL };
+	const struct nvrtc *nvrtc;
+	size_t i;
+	int rc = 0;
+
+	if (end && !strcmp(end, ".so"))
+		return pinring_fail(device, -EOPNOTSUPP,
+				    "%s: %s: a GPU does not run host code; give the source",
+				    c->name, c->path);
+	if (c->path)
+		rc = read_file(device, c->name, c->path, &source);
+	if (rc)
+		return rc;
+	for (i = 0; end && i < COUNT(kinds); i++) {
+		if (!strcmp(end, kinds[i].end)) {
+			*object = source;
+			object->kind = kinds[i].kind;
+			return 0;
+		}
+	}
+	rc = need_nvrtc(device, &nvrtc);
+	if (!rc)
+		rc = compile_text(device, nvrtc, c, arch,
+				  c->path ? source.data : c->text, object);
+	pinring_jit_free(&source);
+	return rc;
+}
+
+/* -------------------------------------------------------------------- linking */
+/*
+ * The function that the loop calls. It names the kernels' words about their ABI,
+ * which would not be in the image otherwise.
+ */
+static char *dispatch(const struct pinring_jit_kernel *kernels, uint32_t count,
+		      size_t *size)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, size);
+	uint32_t i;
+
+	if (!f)
+		return NULL;
+	fputs(".version 7.0\n.target sm_80\n.address_size 64\n", f);
+	for (i = 0; i < count; i++)
+		fprintf(f,
+			".extern .func pinring_kernel_%s (.param .b64 p);\n"
+			".extern .global .align 4 .b8 pinring_kernel_abi_%s[%zu];\n"
+			".visible .global .align 8 .u64 pinring_abi_of_%u = pinring_kernel_abi_%s;\n",
+			kernels[i].name, kernels[i].name,
+			sizeof(struct pinring_kernel_abi),
+			kernels[i].operation, kernels[i].name);
+	fputs(".visible .func pinring_dynamic (.param .b32 operation, .param .b64 args)\n"
+	      "{\n"
+	      "	.reg .pred other;\n"
+	      "	.reg .b32 o;\n"
+	      "	.reg .b64 a;\n"
+	      "	ld.param.u32 o, [operation];\n"
+	      "	ld.param.u64 a, [args];\n",
+	      f);
+	for (i = 0; i < count; i++)
+		fprintf(f,
+			"	setp.ne.u32 other, o, %u;\n"
+			"	@other bra L%u;\n"
+			"	{ .param .b64 p; st.param.b64 [p], a; call.uni pinring_kernel_%s, (p); }\n"
+			"	ret;\n"
+			"L%u:\n",
+			kernels[i].operation, i, kernels[i].name, i);
+	fputs("	ret;\n}\n", f);
+	if (fclose(f)) {
+		free(text);
+		return NULL;
+	}
+	return text;
+}
+
+static bool same(const struct pinring_jit_object *x,
+		 const struct pinring_jit_object *y)
+{
+	return x->kind == y->kind && x->size == y->size &&
+	       !memcmp(x->data, y->data, x->size);
+}
+
+/* 0, or what nvJitLink says. */
+static int add_all(const struct jitlink *jitlink, nvjitlink link,
+		   const struct pinring_jit_kernel *kernels, uint32_t count,
+		   const char *text, size_t size)
+{
+	uint32_t i, j;
+	int rc;
+
+	rc = jitlink->add(link, FATBIN, pinring_device_link,
+			  pinring_device_link_size, "pinring");
+	for (i = 0; !rc && i < count; i++) {
+		for (j = 0; j < i; j++)
+			if (same(kernels[i].object, kernels[j].object))
+				break;
+		if (j == i)
+			rc = jitlink->add(link, kernels[i].object->kind,
+					  kernels[i].object->data,
+					  kernels[i].object->size +
+						  (kernels[i].object->kind ==
+						   PTX), /* its last 0 */
+					  kernels[i].name);
+	}
+	if (!rc)
+		rc = jitlink->add(link, PTX, text, size + 1, "pinring_dynamic");
+	return rc ? rc : jitlink->complete(link);
+}
+
+struct symbols {
+	const char *image;
+	const Elf64_Shdr *sections;
+	const Elf64_Sym *symbol;
+	size_t count, section_count;
+	const char *names;
+	size_t names_size;
+};
+
+/* Of a cubin, which may be any file of the user's. False: it is no good. */
+static bool find_symbols(const struct pinring_jit_object *object,
+			 struct symbols *s)
+{
+	const Elf64_Ehdr *elf = (const void *)object->data;
+	const Elf64_Shdr *in, *names;
+	size_t i;
+
+	memset(s, 0, sizeof(*s));
+	if (object->size < sizeof(*elf) ||
+	    memcmp(elf->e_ident, ELFMAG, SELFMAG) ||
+	    elf->e_ident[EI_CLASS] != ELFCLASS64 ||
+	    elf->e_shentsize != sizeof(*in) || elf->e_shoff % 8 ||
+	    elf->e_shoff > object->size ||
+	    elf->e_shnum > (object->size - elf->e_shoff) / sizeof(*in))
+		return false;
+	s->image = object->data;
+	s->sections = (const void *)(object->data + elf->e_shoff);
+	s->section_count = elf->e_shnum;
+	for (i = 0; i < elf->e_shnum; i++) {
+		in = &s->sections[i];
+		if (in->sh_type != SHT_NOBITS &&
+		    (in->sh_offset > object->size ||
+		     in->sh_size > object->size - in->sh_offset))
+			return false;
+	}
+	for (i = 0; i < elf->e_shnum; i++) {
+		in = &s->sections[i];
+		if (in->sh_type != SHT_SYMTAB || in->sh_link >= elf->e_shnum ||
+		    in->sh_offset % 8)
+			continue;
+		names = &s->sections[in->sh_link];
+		s->symbol = (const void *)(object->data + in->sh_offset);
+		s->count = in->sh_size / sizeof(*s->symbol);
+		s->names = object->data + names->sh_offset;
+		s->names_size = names->sh_size;
+		return names->sh_type == SHT_STRTAB && names->sh_size &&
+		       !s->names[names->sh_size - 1];
+	}
+	return false;
+}
+
+/* "" when it is not there for others, or is not there at all. */
+static const char *global_name(const struct symbols *s, size_t i)
+{
+	const Elf64_Sym *symbol = &s->symbol[i];
+
+	return symbol->st_name < s->names_size &&
+			       symbol->st_shndx != SHN_UNDEF &&
+			       symbol->st_shndx < s->section_count &&
+			       ELF64_ST_BIND(symbol->st_info) == STB_GLOBAL ?
+		       s->names + symbol->st_name :
+		       "";
+}
+
+static size_t find_symbol(const struct symbols *s, const char *name)
+{
+	size_t i;
+
+	for (i = 0; i < s->count; i++)
+		if (!strcmp(global_name(s, i), name))
+			break;
+	return i;
+}
+
+/* What lies behind a symbol of the image, `bytes` long. */
+static bool read_symbol(const struct pinring_jit_object *image,
+			const char *name, void *to, size_t bytes)
+{
+	const Elf64_Shdr *in;
+	struct symbols s;
+	size_t i;
+
+	if (!find_symbols(image, &s))
+		return false;
+	i = find_symbol(&s, name);
+	if (i == s.count)
+		return false;
+	in = &s.sections[s.symbol[i].st_shndx];
+	if (s.symbol[i].st_size != bytes || in->sh_type == SHT_NOBITS ||
+	    bytes > in->sh_size || s.symbol[i].st_value > in->sh_size - bytes)
+		return false;
+	memcpy(to, image->data + in->sh_offset + s.symbol[i].st_value, bytes);
+	return true;
+}
+
+/*
+ * nvJitLink takes one of two definitions, and prints something. Of PTX and fatbins
+ * only the kernels are known; "" if there are no two of anything.
+ */
+static const char *find_twice(const struct pinring_jit_kernel *x,
+			      const struct pinring_jit_kernel *y)
+{
+	struct symbols sx, sy;
+	size_t i;
+
+	if (same(x->object, y->object))
+		return "";
+	if (!strcmp(x->name, y->name))
+		return x->name;
+	if (x->object->kind != CUBIN || y->object->kind != CUBIN ||
+	    !find_symbols(x->object, &sx) || !find_symbols(y->object, &sy))
+		return "";
+	for (i = 0; i < sx.count; i++)
+		if (global_name(&sx, i)[0] &&
+		    find_symbol(&sy, global_name(&sx, i)) < sy.count)
+			return global_name(&sx, i);
+	return "";
+}
+
+static int check_twice(struct pinring_device *device,
+		       const struct pinring_jit_kernel *kernels, uint32_t count)
+{
+	const char *name;
+	uint32_t i, j;
+
+	for (i = 0; i < count; i++)
+		for (j = 0; j < i; j++) {
+			name = find_twice(&kernels[i], &kernels[j]);
+			if (name[0])
+				return pinring_fail(
+					device, -ENOEXEC,
+					"%s: %s is in the kernel %s of operation %u, too; unregister that first",
+					kernels[i].name, name, kernels[j].name,
+					kernels[j].operation);
+		}
+	return 0;
+}
+
+static int check_all(struct pinring_device *device,
+		     const struct pinring_jit_object *image,
+		     struct pinring_jit_kernel *kernels, uint32_t count)
+{
+	char symbol[96];
+	uint32_t i;
+	int rc = 0;
+
+	for (i = 0; !rc && i < count; i++) {
+		snprintf(symbol, sizeof(symbol), "pinring_kernel_abi_%s",
+			 kernels[i].name);
+		if (!read_symbol(image, symbol, &kernels[i].abi,
+				 sizeof(kernels[i].abi)))
+			return pinring_fail(device, -ENOEXEC,
+					    "%s: its ABI is not in the image",
+					    kernels[i].name);
+		rc = pinring_kernel_check(device, kernels[i].name,
+					  &kernels[i].abi);
+	}
+	return rc;
+}
+
+int pinring_jit_link(struct pinring_device *device, uint32_t arch,
+		     struct pinring_jit_kernel *kernels, uint32_t count,
+		     struct pinring_jit_object *image)
+{
+	/* The one that came last must be the one that does not fit. */
+	const char *name = count ? kernels[count - 1].name : "the loop";
+	const struct jitlink *jitlink;
+	char target[16], *text, *log = NULL;
+	const char *options[] = { target };
+	nvjitlink link;
+	size_t size;
+	int rc;
+
+	image->kind = CUBIN;
+	image->data = NULL;
+	rc = need_jitlink(device, &jitlink);
+	if (!rc)
+		rc = check_twice(device, kernels, count);
+	if (rc)
+		return rc;
+	snprintf(target, sizeof(target), "-arch=sm_%u", arch);
+	text = dispatch(kernels, count, &size);
+	if (!text)
+		return pinring_fail(device, -ENOMEM, "%s: no memory", name);
+	rc = jitlink->create(&link, 1, options);
+	if (rc) {
+		free(text);
+		return pinring_fail(device, -ENOEXEC,
+				    "%s: nvJitLink does not begin for sm_%u (%d)",
+				    name, arch, rc);
+	}
+	rc = add_all(jitlink, link, kernels, count, text, size);
+	if (rc && !jitlink->log_size(link, &size)) {
+		log = calloc(1, size + 1);
+		if (log)
+			jitlink->log(link, log);
+	}
+	if (!rc && !jitlink->cubin_size(link, &image->size))
+		image->data = malloc(image->size);
+	if (image->data)
+		jitlink->cubin(link, image->data);
+	jitlink->destroy(&link);
+	free(text);
+	if (rc)
+		return fail_log(device, "link", name, log);
+	if (!image->data)
+		return pinring_fail(device, -ENOMEM, "%s: no memory for %zu bytes",
+				    name, image->size);
+	rc = check_all(device, image, kernels, count);
+	if (rc)
+		pinring_jit_free(image);
+	return rc;
+}

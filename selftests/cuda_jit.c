@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Users' kernels for a GPU, as far as it goes without one: compiled, linked with
+ * the loop, and refused in words. Needs NVRTC and nvJitLink, which need no GPU.
+ */
+#include <kselftest_harness.h>
+
+#include <dlfcn.h>
+#include <elf.h>
+
+#include <pinring/pinring.h>
+
+#include "gpu/device_code.h"
+#include "gpu/jit.h"
+
+/* nvJitLink forgets some of what it had when a link fails. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libnvJitLink\n";
+}
+
+static char missing[32]; /* a library that is not to be found */
+
+/* Stands before the C library's. */
+void *dlopen(const char *file, int flags);
+void *dlopen(const char *file, int flags)
+{
+	void *(*next)(const char *, int);
+	void *found = dlsym(RTLD_NEXT, "dlopen");
+
+	if (missing[0] && strstr(file, missing))
+		return NULL;
+	memcpy(&next, &found, sizeof(next));
+	return next(file, flags);
+}
+
+FIXTURE(jit)
+{
+	struct pinring_device *device;
+	struct pinring_jit_object object, other, image;
+	char path[64];
+};
+
+static char logged[4096];
+
+static void note(void *arg, enum pinring_log_level level, const char *text)
+{
+	size_t n = strlen(logged);
+
+	(void)arg;
+	(void)level;
+	snprintf(logged + n, sizeof(logged) - n, "%s\n", text);
+}
+
+static const char empty[] =
+	"#include <pinring/kernel.h>\n"
+	"PINRING_KERNEL(empty) { }\n";
+
+static int compile(struct pinring_device *device, const char *name, const char *text,
+		   uint32_t arch, struct pinring_jit_object *object)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+
+	c.name = name;
+	c.text = text;
+	return pinring_jit_compile(device, &c, arch, object);
+}
+
+static int compile_file(struct pinring_device *device, const char *name,
+			const char *path, struct pinring_jit_object *object)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+
+	c.name = name;
+	c.path = path;
+	return pinring_jit_compile(device, &c, 90, object);
+}
+
+FIXTURE_SETUP(jit)
+{
+	struct pinring_device_config dc = PINRING_INIT(struct pinring_device_config);
+	struct pinring_jit_kernel k = { .name = "empty", .operation = 1000 };
+	int rc;
+
+	memset(self, 0, sizeof(*self));
+	if (!pinring_device_link_size) {
+		SKIP(return, "built without nvcc of a CUDA toolkit 12.8 or later");
+	}
+	missing[0] = logged[0] = '\0';
+	dc.log = note;
+	ASSERT_EQ(0, pinring_device_open(&dc, &self->device));
+	rc = compile(self->device, "empty", empty, 90, &self->object);
+	if (!rc) {
+		k.object = &self->object;
+		rc = pinring_jit_link(self->device, 90, &k, 1, &self->image);
+		pinring_jit_free(&self->object);
+		pinring_jit_free(&self->image);
+	}
+	if (rc == -EOPNOTSUPP) {
+		pinring_device_close(self->device);
+		SKIP(return, "%s", pinring_error());
+	}
+	ASSERT_EQ(0, rc)
+		TH_LOG("%s", pinring_error());
+	snprintf(self->path, sizeof(self->path), "/tmp/cuda_jit-XXXXXX");
+	ASSERT_NE(NULL, mkdtemp(self->path));
+}
+
+FIXTURE_TEARDOWN(jit)
+{
+	pinring_jit_free(&self->object);
+	pinring_jit_free(&self->other);
+	pinring_jit_free(&self->image);
+	pinring_device_close(self->device);
+	rmdir(self->path);
+}
+
+#define SAYS(word) \
+	EXPECT_NE(NULL, strstr(pinring_error(), word)) \
+		TH_LOG("no '%s' in \"%s\"", (word), pinring_error())
+
+#define ASSERT_OK(call) \
+	ASSERT_EQ(0, call) \
+		TH_LOG("%s", pinring_error())
+
+#define INCLUDE "#include <pinring/kernel.h>\n"
+
+static const char blend[] = INCLUDE
+	"PINRING_KERNEL(blend)\n"
+	"{\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = a[i] * s0 + b[i] * (1 - s0);\n"
+	"}\n";
+
+/* Two, of which one has passes and doubles. */
+static const char two[] = INCLUDE
+	"template<typename T> __device__ T twice(T x) { return x + x; }\n"
+	"PINRING_KERNEL_OF(one, double, PINRING_KERNEL_DST | PINRING_KERNEL_A)\n"
+	"{\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = twice(a[i]);\n"
+	"	PINRING_BARRIER();\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] += dst[args->count - 1 - i];\n"
+	"}\n"
+	"PINRING_KERNEL_OF(other, float, PINRING_KERNEL_DST)\n"
+	"{\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = s0;\n"
+	"}\n";
+
+/* Of what type the symbol is, or -1: the image has none of that name. */
+static int symbol_type(const struct pinring_jit_object *image, const char *name)
+{
+	const Elf64_Ehdr *elf = (const void *)image->data;
+	const Elf64_Shdr *s = (const void *)(image->data + elf->e_shoff);
+
+	for (int i = 0; i < elf->e_shnum; i++) {
+		const Elf64_Sym *symbol = (const void *)(image->data + s[i].sh_offset);
+		const char *names;
+
+		if (s[i].sh_type != SHT_SYMTAB)
+			continue;
+		names = image->data + s[s[i].sh_link].sh_offset;
+		for (size_t n = 0; n < s[i].sh_size / sizeof(*symbol); n++) {
+			if (symbol[n].st_shndx && !strcmp(names + symbol[n].st_name, name))
+				return ELF64_ST_TYPE(symbol[n].st_info);
+		}
+	}
+	return -1;
+}
+
+TEST_F_TIMEOUT(jit, a_kernel_is_linked_with_the_loop_for_each_gpu, 120)
+{
+	static const uint32_t archs[] = { 80, 90, 100 };
+	struct pinring_jit_kernel k = { .name = "blend", .operation = 1000,
+					.object = &self->object };
+
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		ASSERT_OK(compile(self->device, "blend", blend, archs[i], &self->object));
+		ASSERT_OK(pinring_jit_link(self->device, archs[i], &k, 1, &self->image));
+		ASSERT_EQ(0, memcmp(self->image.data, ELFMAG, SELFMAG));
+		/* The entry of the grid, and what it calls. */
+		EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_loop_cuda"));
+		EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_dynamic"));
+		EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_kernel_blend"));
+		EXPECT_EQ(PINRING_KERNEL_ABI, k.abi.version);
+		EXPECT_EQ(4, k.abi.element_bytes);
+		EXPECT_EQ(4, k.abi.element_align);
+		EXPECT_EQ(7, k.abi.operands);
+		pinring_jit_free(&self->object);
+		pinring_jit_free(&self->image);
+	}
+}
+
+TEST_F_TIMEOUT(jit, several_kernels_of_several_files, 120)
+{
+	struct pinring_jit_kernel k[] = {
+		{ .name = "one", .operation = 1000, .object = &self->object },
+		{ .name = "blend", .operation = 1001, .object = &self->other },
+		{ .name = "other", .operation = 1066, .object = &self->object },
+	};
+
+	ASSERT_OK(compile(self->device, "one", two, 90, &self->object));
+	ASSERT_OK(compile(self->device, "blend", blend, 90, &self->other));
+	ASSERT_OK(pinring_jit_link(self->device, 90, k, 3, &self->image));
+	EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_kernel_one"));
+	EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_kernel_other"));
+	EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_kernel_barrier"));
+	EXPECT_EQ(8, k[0].abi.element_bytes);
+	EXPECT_EQ(3, k[0].abi.operands);
+	EXPECT_EQ(7, k[1].abi.operands);
+	EXPECT_EQ(4, k[2].abi.element_bytes);
+	EXPECT_EQ(1, k[2].abi.operands);
+	EXPECT_EQ(-1, symbol_type(&self->image, "pinring_kernel_empty"));
+	pinring_jit_free(&self->image);
+	/* And none at all: the loop as it was. */
+	ASSERT_OK(pinring_jit_link(self->device, 90, k, 0, &self->image));
+	EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_loop_cuda"));
+}
+
+TEST_F_TIMEOUT(jit, the_same_file_twice_is_in_there_once, 120)
+{
+	struct pinring_jit_kernel k[] = {
+		{ .name = "one", .operation = 1000, .object = &self->object },
+		{ .name = "other", .operation = 1001, .object = &self->other },
+	};
+
+	ASSERT_OK(compile(self->device, "same", two, 90, &self->object));
+	ASSERT_OK(compile(self->device, "same", two, 90, &self->other));
+	ASSERT_OK(pinring_jit_link(self->device, 90, k, 2, &self->image));
+}
+
+TEST_F_TIMEOUT(jit, what_does_not_fit_is_refused_in_words, 120)
+{
+	struct pinring_jit_kernel k[] = {
+		{ .name = "blend", .operation = 1000, .object = &self->object },
+		{ .name = "blend", .operation = 1001, .object = &self->other },
+	};
+
+	EXPECT_EQ(-ENOEXEC, compile(self->device, "blend", INCLUDE
+		"PINRING_KERNEL(blend)\n{\n	dst[0] = oops;\n}\n", 90, &self->object));
+	SAYS("blend(4)");
+	SAYS("oops");
+	EXPECT_NE(NULL, strstr(logged, "^"));
+	EXPECT_NULL(self->object.data);
+
+	/* Two of one name. */
+	ASSERT_OK(compile(self->device, "blend", blend, 90, &self->object));
+	ASSERT_OK(compile(self->device, "blend", INCLUDE
+		"PINRING_KERNEL(blend) { dst[0] = 1; }\n", 90, &self->other));
+	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 2, &self->image));
+	SAYS("blend of operation 1000");
+	EXPECT_NULL(self->image.data);
+	/* Or two of a function in them. */
+	pinring_jit_free(&self->other);
+	ASSERT_OK(compile(self->device, "blend", INCLUDE
+		"__device__ float mine(float x) { return x; }\n"
+		"PINRING_KERNEL(blend) { dst[0] = mine(1); }\n", 90, &self->other));
+	pinring_jit_free(&self->object);
+	ASSERT_OK(compile(self->device, "more", INCLUDE
+		"__device__ float mine(float x) { return x + 1; }\n"
+		"PINRING_KERNEL(more) { dst[0] = mine(1); }\n", 90, &self->object));
+	k[0].name = "more";
+	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 2, &self->image));
+	SAYS("mine");
+	EXPECT_NULL(self->image.data);
+	k[0].name = "blend";
+
+	/* A function that is nowhere, and a kernel. */
+	pinring_jit_free(&self->object);
+	ASSERT_OK(compile(self->device, "blend", INCLUDE
+		"extern \"C\" __device__ float nowhere(void);\n"
+		"PINRING_KERNEL(blend) { dst[0] = nowhere(); }\n", 90, &self->object));
+	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 1, &self->image));
+	SAYS("nowhere");
+	k[0].name = "another";
+	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 1, &self->image));
+	SAYS("another");
+	EXPECT_NULL(self->image.data);
+}
+
+TEST_F(jit, another_abi_is_refused_with_both_numbers)
+{
+	struct pinring_jit_kernel k = { .name = "blend", .operation = 1000,
+					.object = &self->object };
+
+	ASSERT_OK(compile(self->device, "blend", INCLUDE
+		"#undef PINRING_KERNEL_ABI\n"
+		"#define PINRING_KERNEL_ABI 4711\n"
+		"PINRING_KERNEL(blend) { dst[0] = 1; }\n", 90, &self->object));
+	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, &k, 1, &self->image));
+	SAYS("ABI 4711");
+	SAYS("has 1");
+	EXPECT_NULL(self->image.data);
+}
+
+static int write_file(const char *path, const char *data, size_t size)
+{
+	FILE *f = fopen(path, "we");
+	size_t n = f ? fwrite(data, 1, size, f) : 0;
+
+	return f && !fclose(f) && n == size ? 0 : -1;
+}
+
+/* What nvcc -rdc=true -ptx makes of it, but by hand. */
+static const char ptx[] =
+	".version 7.0\n"
+	".target sm_80\n"
+	".address_size 64\n"
+	".visible .global .align 4 .b8 pinring_kernel_abi_first[32] =\n"
+	"	{1, 0, 0, 0, 32, 0, 0, 0, 80, 0, 0, 0, 4, 0, 0, 0, 4, 0, 0, 0, 1};\n"
+	".visible .func pinring_kernel_first (.param .b64 args)\n"
+	"{\n"
+	"	.reg .b64 a, d;\n"
+	"	.reg .f32 x;\n"
+	"	ld.param.u64 a, [args];\n"
+	"	ld.u64 d, [a];\n"
+	"	mov.f32 x, 0f3f800000;\n"
+	"	st.f32 [d], x;\n"
+	"	ret;\n"
+	"}\n";
+
+TEST_F(jit, files_are_source_or_what_came_of_it)
+{
+	struct pinring_jit_kernel k[] = {
+		{ .name = "one", .operation = 1000, .object = &self->object },
+		{ .name = "first", .operation = 1001, .object = &self->other },
+	};
+	char path[128], header[128];
+
+	/* Source; what it includes lies beside it. */
+	snprintf(path, sizeof(path), "%s/two.cu", self->path);
+	snprintf(header, sizeof(header), "%s/two.h", self->path);
+	ASSERT_EQ(0, write_file(path, "#include \"two.h\"\n", 17));
+	ASSERT_EQ(0, write_file(header, two, strlen(two)));
+	ASSERT_OK(compile_file(self->device, "one", path, &self->object));
+	unlink(header);
+	unlink(path);
+
+	snprintf(path, sizeof(path), "%s/two.cubin", self->path);
+	ASSERT_EQ(0, write_file(path, self->object.data, self->object.size));
+	pinring_jit_free(&self->object);
+	ASSERT_OK(compile_file(self->device, "one", path, &self->object));
+	unlink(path);
+
+	snprintf(path, sizeof(path), "%s/first.ptx", self->path);
+	ASSERT_EQ(0, write_file(path, ptx, strlen(ptx)));
+	ASSERT_OK(compile_file(self->device, "first", path, &self->other));
+	unlink(path);
+	ASSERT_OK(pinring_jit_link(self->device, 90, k, 2, &self->image));
+	EXPECT_EQ(STT_FUNC, symbol_type(&self->image, "pinring_kernel_first"));
+	EXPECT_EQ(1, k[1].abi.operands);
+	pinring_jit_free(&self->image);
+	pinring_jit_free(&self->other);
+
+	EXPECT_EQ(-ENOENT, compile_file(self->device, "one", "/nonexistent/k.cu", &self->other));
+	EXPECT_EQ(-ENOENT, compile_file(self->device, "one", "/nonexistent/k.ptx", &self->other));
+	SAYS("/nonexistent/k.ptx");
+	EXPECT_EQ(-EOPNOTSUPP, compile_file(self->device, "one", "k.so", &self->other));
+	/* Garbage is for the linker to refuse. */
+	snprintf(path, sizeof(path), "%s/no.cubin", self->path);
+	ASSERT_EQ(0, write_file(path, "no cubin", 8));
+	ASSERT_OK(compile_file(self->device, "first", path, &self->other));
+	unlink(path);
+	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 2, &self->image));
+}
+
+TEST(a_gpu_runs_what_was_made_for_an_older_one_of_its_kind)
+{
+	static const uint32_t pairs[][2] = {
+		{ 70, 0 }, { 75, 0 }, { 80, 80 }, { 86, 80 }, { 89, 80 }, { 90, 90 },
+		{ 100, 100 }, { 103, 100 }, { 120, 0 }, { 0, 0 },
+	};
+
+	if (!pinring_device_link_size) {
+		SKIP(return, "built without nvcc of a CUDA toolkit 12.8 or later");
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(pairs); i++) {
+		EXPECT_EQ(pairs[i][1], pinring_jit_arch(pairs[i][0])) {
+			TH_LOG("sm_%u", pairs[i][0]);
+		}
+	}
+}
+
+TEST(without_the_compiler_or_the_linker_it_names_the_package)
+{
+	struct pinring_jit_object object = { .data = NULL }, image = { .data = NULL };
+	struct pinring_jit_kernel k = { .name = "first", .operation = 1000,
+					.object = &object };
+	struct pinring_device *device;
+
+	ASSERT_EQ(0, pinring_device_open(NULL, &device));
+	snprintf(missing, sizeof(missing), "libnvrtc");
+	EXPECT_EQ(-EOPNOTSUPP, compile(device, "blend", blend, 90, &object));
+	SAYS("install cuda-nvrtc");
+	snprintf(missing, sizeof(missing), "libnvJitLink");
+	EXPECT_EQ(-EOPNOTSUPP, pinring_jit_link(device, 90, &k, 0, &image));
+	SAYS("install libnvjitlink");
+	EXPECT_NULL(image.data);
+	pinring_device_close(device);
+}
+
+TEST_HARNESS_MAIN
