@@ -11,6 +11,7 @@
  * Each knows its inode's mapping and its place in it all the same: a futex that
  * processes share is named after these, and -EFAULT without.
  */
+#include <linux/cpuset.h>
 #include <linux/gfp.h>
 #include <linux/mm.h>
 #include <linux/nodemask.h>
@@ -28,6 +29,26 @@
 #define GFP_PINRING (GFP_USER | __GFP_ACCOUNT | __GFP_ZERO | __GFP_NOWARN)
 
 /*
+ * One that was put by, if it is the node that has none at hand. Not if only the
+ * caller's control groups have no more for it: they do not pay for these.
+ */
+static struct page *alloc_reserved(int node)
+{
+	const gfp_t gfp = (GFP_USER & ~__GFP_DIRECT_RECLAIM) | __GFP_COMP |
+			  __GFP_THISNODE | __GFP_NOWARN;
+	struct page *page;
+
+	if (!pinring_pool_free(node) ||
+	    !node_isset(node, cpuset_current_mems_allowed))
+		return NULL;
+	page = alloc_pages_node(node, gfp, PINRING_HUGE_ORDER);
+	if (!page)
+		return pinring_pool_take(node);
+	put_page(page);
+	return NULL;
+}
+
+/*
  * A huge page: one that is at hand on the node, one that was put by for this, one
  * at the price of compaction, one of another node.
  */
@@ -43,7 +64,7 @@ static struct page *alloc_huge(int node, u32 flags)
 
 	page = alloc_pages_node(node, at_hand, PINRING_HUGE_ORDER);
 	if (!page)
-		page = pinring_pool_take(node);
+		page = alloc_reserved(node);
 	if (!page)
 		page = alloc_pages_node(node, gfp | effort | __GFP_THISNODE,
 					PINRING_HUGE_ORDER);

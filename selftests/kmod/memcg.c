@@ -135,6 +135,47 @@ TEST_F(memcg, bounds_what_its_members_make)
 	EXPECT_EQ(regions, sysfs_read("regions"));
 }
 
+static int takes_no_reserve(void)
+{
+	long long left = sysfs_read("node0/free_pages");
+
+	if (region_on(0, 16 * HUGE, PINRING_IOC_STRICT_NODE) != -ENOMEM)
+		return 1;
+	return sysfs_read("node0/free_pages") == left ? 0 : 2;
+}
+
+/* Which nobody's group pays for: it is for a node that has nothing at hand. */
+TEST_F(memcg, has_no_more_for_the_reserve)
+{
+	ASSERT_EQ(0, sysfs_set("node0/reserve_pages", 16));
+	ASSERT_EQ(0, file_put(GROUP "/memory.max", "16M"));
+	EXPECT_EQ(0, in_group(takes_no_reserve));
+	EXPECT_EQ(0, get("memory.events", "oom_kill "));
+	EXPECT_EQ(0, sysfs_set("node0/reserve_pages", 0));
+}
+
+static int stays_on_its_node(void)
+{
+	int fd = region_on(1, HUGE, PINRING_IOC_STRICT_NODE);
+
+	if (fd != -ENOMEM)
+		return 1;
+	fd = region_on(0, HUGE, PINRING_IOC_STRICT_NODE);
+	return fd >= 0 ? 0 : 2;
+}
+
+TEST_F(memcg, of_one_node_has_no_reserve_of_another)
+{
+	if (file_put(ROOT "/cgroup.subtree_control", "+cpuset")) {
+		SKIP(return, "this kernel has no cpusets");
+	}
+	ASSERT_EQ(0, sysfs_set("node1/reserve_pages", 4));
+	ASSERT_EQ(0, file_put(GROUP "/cpuset.mems", "0"));
+	EXPECT_EQ(0, in_group(stays_on_its_node));
+	EXPECT_EQ(4, sysfs_read("node1/free_pages"));
+	EXPECT_EQ(0, sysfs_set("node1/reserve_pages", 0));
+}
+
 static int survivor;
 
 static int leaves_one_behind(void)
