@@ -57,9 +57,13 @@ enum pinring_seen pinring_bell_look(struct pinring_bell *bell)
 
 static void bell_free(struct pinring_bell *bell)
 {
-	/* From here on no ringer looks at it, and from there no poller. */
-	xa_erase(&bell->region->bells, bell->index);
+	/*
+	 * When its place is free nobody looks at it any more, or a ring could be
+	 * taken from the bell that comes there next. A poller does not from here
+	 * on, and no ringer from there.
+	 */
 	pinring_poller_remove(bell);
+	xa_erase(&bell->region->bells, bell->index);
 	eventfd_ctx_put(bell->eventfd);
 	pinring_uncharge_bell(&bell->region->charge);
 	pinring_region_put(bell->region);
