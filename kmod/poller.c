@@ -7,6 +7,7 @@
  * A device's ring is seen after poll_sleep_us, a quarter of it that the timer may
  * be late to share an interrupt, and what the scheduler takes.
  */
+#include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
 #include <linux/hrtimer.h>
 #include <linux/kthread.h>
@@ -28,7 +29,9 @@ struct poller {
 	int node;
 	struct list_head bells; /* read under looking, changed under lock */
 	bool asleep; /* until it is woken; see pinring_poller_armed() */
-	u64 worst_gap; /* ns between two looks while one was armed */
+	u64 last_look; /* ns, as what follows */
+	u64 woken; /* when a bell was armed that found it asleep; or 0 */
+	u64 worst_gap; /* before a look that found one armed */
 };
 
 struct pinring_poll_knobs pinring_poll_knobs = {
@@ -37,6 +40,7 @@ struct pinring_poll_knobs pinring_poll_knobs = {
 };
 
 static struct poller *pollers; /* nr_node_ids */
+static int hotplug; /* what tells of CPUs that come and go; or 0 */
 static DEFINE_MUTEX(lock); /* the lists, the mask */
 /*
  * Of our own: a grace period of RCU takes ten milliseconds and more, for each bell
@@ -141,9 +145,27 @@ static struct pass look_at_all(struct poller *poller)
 	return pass;
 }
 
+/*
+ * And notes for how long one that is armed may have been rung already. No ring can
+ * have waited since before it was armed, which ended a sleep if it @slept.
+ */
+static struct pass look(struct poller *poller, bool slept)
+{
+	struct pass pass = look_at_all(poller);
+	u64 now = ktime_get_ns(), since = poller->last_look;
+
+	if (slept)
+		since = xchg(&poller->woken, 0) ?: now;
+	if ((pass.armed || pass.rung) && now - since > poller->worst_gap)
+		WRITE_ONCE(poller->worst_gap, now - since);
+	poller->last_look = now;
+	return pass;
+}
+
 /* Returns when one is armed, or the thread is to stop. */
 static void sleep_until_armed(struct poller *poller)
 {
+	WRITE_ONCE(poller->woken, 0);
 	WRITE_ONCE(poller->asleep, true);
 	for (;;) {
 		struct pass pass;
@@ -153,7 +175,7 @@ static void sleep_until_armed(struct poller *poller)
 		 * bell that we do not see sees us asleep, and wakes us.
 		 */
 		set_current_state(TASK_IDLE);
-		pass = look_at_all(poller);
+		pass = look(poller, true);
 		if (pass.armed || pass.rung || kthread_should_stop())
 			break;
 		trace_poller_sleep(poller->node, 0);
@@ -166,12 +188,15 @@ static void sleep_until_armed(struct poller *poller)
 
 static void sleep_a_while(const struct poller *poller)
 {
-	u64 ns = (u64)READ_ONCE(pinring_poll_knobs.sleep_us) * NSEC_PER_USEC;
-	ktime_t timeout = ns_to_ktime(ns);
+	ktime_t timeout;
+	u64 ns;
 
+	/* First, so that whoever changes the knob now keeps it awake. */
+	set_current_state(TASK_IDLE);
+	ns = (u64)READ_ONCE(pinring_poll_knobs.sleep_us) * NSEC_PER_USEC;
+	timeout = ns_to_ktime(ns);
 	atomic64_inc(&sleeps);
 	trace_poller_sleep(poller->node, ns);
-	set_current_state(TASK_IDLE);
 	if (!kthread_should_stop())
 		schedule_hrtimeout_range(&timeout, ns / 4, HRTIMER_MODE_REL);
 	__set_current_state(TASK_RUNNING);
@@ -181,20 +206,17 @@ static void sleep_a_while(const struct poller *poller)
 static int poller_run(void *arg)
 {
 	struct poller *poller = arg;
-	u64 last_look = 0, last_ring = 0; /* last_look: 0 if none was armed */
+	u64 last_ring = 0;
 
+	poller->last_look = ktime_get_ns();
 	while (!kthread_should_stop()) {
 		u64 spin_ns = (u64)READ_ONCE(pinring_poll_knobs.spin_us) *
 			      NSEC_PER_USEC;
-		struct pass pass = look_at_all(poller);
-		u64 now = ktime_get_ns();
+		struct pass pass = look(poller, false);
 
-		if (last_look && now - last_look > poller->worst_gap)
-			WRITE_ONCE(poller->worst_gap, now - last_look);
-		last_look = pass.armed ? now : 0;
 		if (pass.rung)
-			last_ring = now;
-		if (now - last_ring < spin_ns) {
+			last_ring = poller->last_look;
+		if (poller->last_look - last_ring < spin_ns) {
 			cpu_relax();
 			cond_resched();
 		} else if (pass.armed) {
@@ -235,17 +257,32 @@ void pinring_poller_remove(struct pinring_bell *bell)
 /* After the store that armed it. */
 void pinring_poller_armed(struct pinring_bell *bell)
 {
-	if (!bell->poller)
+	struct poller *poller = bell->poller;
+
+	if (!poller)
 		return;
 	smp_mb(); /* pairs with set_current_state() in sleep_until_armed() */
-	if (READ_ONCE(bell->poller->asleep))
-		wake_up_process(bell->poller->task);
+	if (!READ_ONCE(poller->asleep))
+		return;
+	cmpxchg(&poller->woken, 0, ktime_get_ns());
+	wake_up_process(poller->task);
 }
 
 /* ------------------------------------------------------------------- knobs */
 
-/* Of what is asked for, the node's own; if there are none, all. */
-static int place(struct poller *poller)
+/* Whether one of them runs, and will when @leaving does not any more. */
+static bool any_runs(const struct cpumask *cpus, unsigned int leaving)
+{
+	unsigned int cpu;
+
+	for_each_cpu_and(cpu, cpus, cpu_online_mask)
+		if (cpu != leaving)
+			return true;
+	return false;
+}
+
+/* Of what is asked for, the node's own; if none of them runs, all. */
+static int place(struct poller *poller, unsigned int leaving)
 {
 	const struct cpumask *of_node = cpumask_of_node(poller->node);
 	cpumask_var_t cpus;
@@ -253,29 +290,60 @@ static int place(struct poller *poller)
 
 	if (!alloc_cpumask_var(&cpus, GFP_KERNEL))
 		return -ENOMEM;
-	if (cpumask_empty(&mask))
-		cpumask_copy(cpus, of_node);
-	else if (!cpumask_and(cpus, &mask, of_node))
+	cpumask_and(cpus, &mask, of_node);
+	if (!any_runs(cpus, leaving))
 		cpumask_copy(cpus, &mask);
-	if (!cpumask_intersects(cpus, cpu_online_mask))
+	if (!any_runs(cpus, leaving))
+		cpumask_copy(cpus, of_node);
+	if (!any_runs(cpus, leaving))
 		cpumask_copy(cpus, cpu_possible_mask);
 	rc = set_cpus_allowed_ptr(poller->task, cpus);
 	free_cpumask_var(cpus);
 	return rc;
 }
 
+static int place_all(unsigned int leaving)
+{
+	int node, rc = 0;
+
+	lockdep_assert_held(&lock);
+	for (node = 0; node < nr_node_ids && !rc; node++)
+		if (pollers[node].task)
+			rc = place(&pollers[node], leaving);
+	return rc;
+}
+
+/*
+ * The scheduler lets a thread run anywhere when the last of its CPUs goes, and
+ * leaves it so when that comes back. That one could not be placed is no reason to
+ * stop either.
+ */
+static int cpu_comes(unsigned int cpu)
+{
+	mutex_lock(&lock);
+	place_all(nr_cpu_ids);
+	mutex_unlock(&lock);
+	return 0;
+}
+
+static int cpu_goes(unsigned int cpu)
+{
+	mutex_lock(&lock);
+	place_all(cpu);
+	mutex_unlock(&lock);
+	return 0;
+}
+
 /* -EINVAL if there are CPUs in it, but none that runs. */
 int pinring_poller_set_cpus(const struct cpumask *cpus)
 {
-	int node, rc = 0;
+	int rc;
 
 	if (!cpumask_empty(cpus) && !cpumask_intersects(cpus, cpu_online_mask))
 		return -EINVAL;
 	mutex_lock(&lock);
 	cpumask_copy(&mask, cpus);
-	for (node = 0; node < nr_node_ids && !rc; node++)
-		if (pollers[node].task)
-			rc = place(&pollers[node]);
+	rc = place_all(nr_cpu_ids);
 	mutex_unlock(&lock);
 	return rc;
 }
@@ -312,7 +380,7 @@ static int start(struct poller *poller, int node)
 	if (IS_ERR(task))
 		return PTR_ERR(task);
 	poller->task = task;
-	place(poller);
+	place(poller, nr_cpu_ids);
 	wake_up_process(task);
 	return 0;
 }
@@ -330,18 +398,26 @@ int pinring_pollers_start(void)
 	}
 	for_each_node_state(node, N_MEMORY) {
 		rc = start(&pollers[node], node);
-		if (rc) {
-			pinring_pollers_stop();
-			return rc;
-		}
+		if (rc)
+			goto stop;
 	}
+	rc = cpuhp_setup_state_nocalls(CPUHP_AP_ONLINE_DYN, "pinring:online",
+				       cpu_comes, cpu_goes);
+	if (rc < 0)
+		goto stop;
+	hotplug = rc;
 	return 0;
+stop:
+	pinring_pollers_stop();
+	return rc;
 }
 
 void pinring_pollers_stop(void)
 {
 	int node;
 
+	if (hotplug)
+		cpuhp_remove_state_nocalls(hotplug);
 	for (node = 0; node < nr_node_ids; node++)
 		if (pollers[node].task)
 			kthread_stop(pollers[node].task);
