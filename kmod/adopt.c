@@ -141,8 +141,11 @@ int pinring_memory_adopt(struct pinring_memory *memory, unsigned long start,
 		cond_resched();
 	}
 	node = page_to_nid(pinring_memory_page(memory, 0));
-	for (i = 0; i < memory->nr_pages; i++)
+	for (i = 0; i < memory->nr_pages; i++) {
 		if (page_to_nid(pinring_memory_page(memory, i)) == node)
 			memory->node_bytes += PAGE_SIZE;
+		if (i % PINRING_HUGE_PAGES == 0)
+			cond_resched();
+	}
 	return node;
 }

@@ -70,6 +70,7 @@ static int table_fill(struct sg_table *table, const struct export *export,
 	for (index = 0; index < export->nr_pages; index += n) {
 		n = run_length(export, index, max);
 		segments++;
+		cond_resched();
 	}
 	rc = sg_alloc_table(table, segments, GFP_KERNEL);
 	if (rc)
@@ -79,6 +80,7 @@ static int table_fill(struct sg_table *table, const struct export *export,
 		n = run_length(export, index, max);
 		sg_set_page(sg, page_at(export, index), n << PAGE_SHIFT, 0);
 		index += n;
+		cond_resched();
 	}
 	return 0;
 }
