@@ -449,6 +449,8 @@ RELEASE ?= $(shell uname -r)
 KDIR ?= /lib/modules/$(RELEASE)/build
 kbuild = $(MAKE) -C $(KDIR) M=$(CURDIR)/$(BUILD)/modules
 modules:
+	$(Q)[ -e $(KDIR)/Makefile ] || { echo 'make modules: no headers of a kernel in $(KDIR):' \
+		"install Debian's package linux-headers-$(RELEASE), or name another kernel, RELEASE=..." >&2; exit 1; }
 	$(Q)mkdir -p $(BUILD)/modules
 	$(Q)cp -pru Kbuild kmod uapi $(BUILD)/modules
 	$(Q)$(kbuild) modules
