@@ -17,7 +17,7 @@
 
 #include "pinring.h"
 
-/* A user who has at least one region. */
+/* A user who has at least one region, or remains of one. */
 struct pinring_account {
 	struct list_head link;
 	struct user_struct *user;
@@ -78,7 +78,7 @@ static struct pinring_account *account_get(void)
 
 static void account_put(struct pinring_account *account)
 {
-	if (account->regions)
+	if (account->regions || account->bytes)
 		return;
 	list_del(&account->link);
 	free_uid(account->user);
@@ -132,6 +132,7 @@ int pinring_charge(struct pinring_charge *charge, u64 bytes)
 	total.regions++;
 	charge->account = account;
 	charge->bytes = bytes;
+	charge->regions = 1;
 put:
 	account_put(account);
 unlock:
@@ -139,22 +140,29 @@ unlock:
 	return rc;
 }
 
-/* Nothing if nothing is charged. */
-void pinring_uncharge(struct pinring_charge *charge)
+/*
+ * The region is gone, but for pages of @left bytes that somebody has pinned. Nothing
+ * if nothing is charged.
+ */
+void pinring_uncharge(struct pinring_charge *charge, u64 left)
 {
 	struct pinring_account *account = charge->account;
+	u64 bytes = charge->bytes - left;
 
 	if (!account)
 		return;
 	mutex_lock(&lock);
-	atomic_long_sub(charge->bytes >> PAGE_SHIFT, &account->user->locked_vm);
-	account->bytes -= charge->bytes;
-	account->regions--;
-	total.bytes -= charge->bytes;
-	total.regions--;
+	atomic_long_sub(bytes >> PAGE_SHIFT, &account->user->locked_vm);
+	account->bytes -= bytes;
+	account->regions -= charge->regions;
+	total.bytes -= bytes;
+	total.regions -= charge->regions;
 	account_put(account);
 	mutex_unlock(&lock);
-	charge->account = NULL;
+	charge->bytes = left;
+	charge->regions = 0;
+	if (!left)
+		charge->account = NULL;
 }
 
 /* To who is charged with the region, which outlives its bells. 0 or -EDQUOT. */

@@ -135,7 +135,7 @@ int pinring_memory_adopt(struct pinring_memory *memory, unsigned long start,
 			     -EINTR :
 			     adopt_chunk(memory, i, start);
 		if (rc) {
-			pinring_memory_free(memory);
+			pinring_memory_free(memory, true);
 			return rc;
 		}
 		cond_resched();

@@ -183,6 +183,7 @@ static void __exit pinring_exit(void)
 	misc_deregister(&device);
 	pinring_sysfs_exit();
 	pinring_pollers_stop();
+	pinring_remains_exit();
 	pinring_pools_exit();
 }
 

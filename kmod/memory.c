@@ -94,18 +94,22 @@ static void page_join(struct page *page, const struct pinring_memory *memory,
 }
 
 /*
- * As truncation does: who still has a reference finds a page of no file, which
- * goes when they are done. Nobody has it mapped any more.
+ * As truncation does: who still has a reference finds a page of no file. Nobody
+ * has it mapped any more. False if somebody has one, unless it is to go all the
+ * same, which it does when they are done.
  */
-static void page_leave(struct page *page)
+static bool page_leave(struct page *page, bool all)
 {
 	struct folio *folio = page_folio(page);
 
 	folio_lock(folio);
 	folio->mapping = NULL;
 	folio_unlock(folio);
+	if (!all && folio_ref_count(folio) > 1)
+		return false;
 	if (!pinring_pool_return(page))
 		folio_put(folio);
+	return true;
 }
 
 static int fill_small(struct pinring_memory *memory, unsigned long chunk,
@@ -154,37 +158,65 @@ static int fill_chunk(struct pinring_memory *memory, unsigned long chunk,
 	return 0;
 }
 
-static void free_chunk(const struct pinring_memory *memory, unsigned long chunk)
+/* Returns the bytes of pages that are left. */
+static u64 free_small(struct pinring_chunk *c, unsigned long n, bool all)
+{
+	unsigned long i;
+	u64 left = 0;
+
+	for (i = 0; i < n; i++) {
+		if (!c->small[i])
+			continue;
+		if (page_leave(c->small[i], all))
+			c->small[i] = NULL;
+		else
+			left += PAGE_SIZE;
+	}
+	if (!left) {
+		kfree(c->small);
+		c->small = NULL;
+	}
+	return left;
+}
+
+static u64 free_chunk(const struct pinring_memory *memory, unsigned long chunk,
+		      bool all)
 {
 	struct pinring_chunk *c = &memory->chunks[chunk];
 	unsigned long first = chunk * PINRING_HUGE_PAGES;
 	unsigned long n = min(memory->nr_pages - first, PINRING_HUGE_PAGES);
-	unsigned long i;
 
 	if (memory->pinned) {
 		pinring_unpin_chunk(c, n);
-		return;
+		return 0;
 	}
-	if (c->huge)
-		page_leave(c->huge);
-	if (!c->small)
-		return;
-	for (i = 0; i < n && c->small[i]; i++)
-		page_leave(c->small[i]);
-	kfree(c->small);
+	if (c->huge) {
+		if (!page_leave(c->huge, all))
+			return PINRING_HUGE_BYTES;
+		c->huge = NULL;
+	}
+	return c->small ? free_small(c, n, all) : 0;
 }
 
-void pinring_memory_free(struct pinring_memory *memory)
+/*
+ * What nobody else has, or @all. Returns the bytes of pages that are left, for
+ * another call.
+ */
+u64 pinring_memory_free(struct pinring_memory *memory, bool all)
 {
 	unsigned long i;
+	u64 left = 0;
 
 	for (i = 0; i < memory->nr_chunks; i++) {
-		free_chunk(memory, i);
+		left += free_chunk(memory, i, all);
 		cond_resched();
 	}
+	if (left)
+		return left;
 	kvfree(memory->chunks);
 	memory->chunks = NULL;
 	memory->nr_chunks = 0;
+	return 0;
 }
 
 /* Room to note down the pages of @size bytes. 0 or -ENOMEM. */
@@ -223,7 +255,7 @@ int pinring_memory_alloc(struct pinring_memory *memory,
 			     -EINTR :
 			     fill_chunk(memory, i, node, flags);
 		if (rc) {
-			pinring_memory_free(memory);
+			pinring_memory_free(memory, true);
 			return rc;
 		}
 		cond_resched();

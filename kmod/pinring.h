@@ -80,7 +80,7 @@ int pinring_memory_chunks(struct pinring_memory *memory, u64 size);
 int pinring_memory_alloc(struct pinring_memory *memory,
 			 struct address_space *mapping, u64 size, int node,
 			 u32 flags);
-void pinring_memory_free(struct pinring_memory *memory);
+u64 pinring_memory_free(struct pinring_memory *memory, bool all);
 struct page *pinring_memory_page(const struct pinring_memory *memory,
 				 pgoff_t index);
 int pinring_memory_adopt(struct pinring_memory *memory, unsigned long start,
@@ -117,6 +117,7 @@ struct pinring_account;
 struct pinring_charge {
 	struct pinring_account *account;
 	u64 bytes;
+	u32 regions; /* 0 when only pages of it are left */
 	u32 bells;
 };
 
@@ -126,7 +127,7 @@ void pinring_limits_init(void);
 void pinring_limit_set(u64 *limit, u64 value);
 struct pinring_usage pinring_usage(void);
 int pinring_charge(struct pinring_charge *charge, u64 bytes);
-void pinring_uncharge(struct pinring_charge *charge);
+void pinring_uncharge(struct pinring_charge *charge, u64 left);
 int pinring_charge_bell(struct pinring_charge *charge);
 void pinring_uncharge_bell(struct pinring_charge *charge);
 
@@ -151,6 +152,7 @@ struct pinring_region {
 	struct pinring_charge charge;
 	struct inode *inode; /* with i_size: no huge mapping without it */
 	struct hlist_node named; /* hashed if it is published */
+	struct list_head remains; /* see remains.c */
 	struct xarray bells; /* by offset / PINRING_SEPARATION */
 	struct pinring_memory memory;
 	char name[PINRING_IOC_NAME_MAX];
@@ -176,6 +178,12 @@ bool pinring_names_put(struct pinring_region *region);
 struct pinring_region *pinring_names_next(u64 id);
 int pinring_region_open(struct pinring_call *call);
 int pinring_region_next(struct pinring_call *call);
+
+/* ----------------------------------------------------------------- remains */
+
+void pinring_remains_add(struct pinring_region *region);
+void pinring_remains_reap(void);
+void pinring_remains_exit(void);
 
 /* ----------------------------------------------------------------- dma-buf */
 

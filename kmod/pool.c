@@ -97,8 +97,8 @@ struct page *pinring_pool_take(int node)
 
 /*
  * Takes over the caller's reference of a page that came from a pool, and says
- * so; false for any other page. One that somebody still has pinned does not come
- * back, nor one that the pool has become too small for.
+ * so; false for any other page. One that somebody still has pinned, when the module
+ * goes, does not come back, nor one that the pool has become too small for.
  */
 bool pinring_pool_return(struct page *page)
 {

@@ -137,14 +137,15 @@ static int region_mmap(struct file *file, struct vm_area_struct *vma)
 
 static void region_free(struct pinring_region *region)
 {
+	struct inode *inode = region->inode;
+
 	trace_region_free(region);
-	pinring_memory_free(&region->memory);
-	pinring_uncharge(&region->charge);
-	if (region->inode) {
-		iput(region->inode);
+	/* Its pages forget the inode before it goes. */
+	pinring_remains_add(region);
+	if (inode) {
+		iput(inode);
 		simple_release_fs(&region_mount, &region_mounts);
 	}
-	kfree(region);
 }
 
 void pinring_region_put(struct pinring_region *region)
@@ -258,6 +259,16 @@ static struct pinring_region *region_new(u64 size, u32 flags, const char *name)
 	return region;
 }
 
+static int region_charge(struct pinring_region *region)
+{
+	int rc = pinring_charge(&region->charge, region->size);
+
+	if (rc != -EDQUOT && rc != -ENOBUFS)
+		return rc;
+	pinring_remains_reap();
+	return pinring_charge(&region->charge, region->size);
+}
+
 int pinring_region_create(struct pinring_call *call)
 {
 	struct pinring_ioc_region_create *create = call->cmd;
@@ -285,7 +296,7 @@ int pinring_region_create(struct pinring_call *call)
 		if (rc)
 			goto out;
 	}
-	rc = pinring_charge(&region->charge, region->size);
+	rc = region_charge(region);
 	if (rc)
 		goto out;
 	rc = pinring_memory_alloc(&region->memory, region->inode->i_mapping,
@@ -321,7 +332,7 @@ int pinring_region_adopt(struct pinring_call *call)
 	region = region_new(adopt->size, PINRING_IOC_ADOPTED, adopt->name);
 	if (!region)
 		return -ENOMEM;
-	rc = pinring_charge(&region->charge, region->size);
+	rc = region_charge(region);
 	if (rc)
 		goto out;
 	rc = region_inode_new(region);

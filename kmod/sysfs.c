@@ -135,6 +135,7 @@ static DEVICE_ATTR_RO(regions);
 static ssize_t bytes_show(struct device *dev, struct device_attribute *attr,
 			  char *buf)
 {
+	pinring_remains_reap();
 	return sysfs_emit(buf, "%llu\n", pinring_usage().bytes);
 }
 static DEVICE_ATTR_RO(bytes);
@@ -218,6 +219,7 @@ static ssize_t free_pages_show(struct device *dev,
 	const struct node_files *files =
 		container_of(attr, struct node_files, free_pages);
 
+	pinring_remains_reap();
 	return sysfs_emit(buf, "%lu\n", pinring_pool_free(files->node));
 }
 

@@ -5,6 +5,7 @@
 #include <kselftest_harness.h>
 #include <linux/capability.h>
 #include <sys/resource.h>
+#include <sys/uio.h>
 
 #define USER 4711
 
@@ -102,6 +103,78 @@ TEST_F(account, bounds_the_bytes_of_all)
 {
 	ASSERT_EQ(0, sysfs_set("max_bytes", 3 * HUGE));
 	EXPECT_EQ(0, as_user(USER, UNLIMITED, two_of_three));
+}
+
+static int pinned_ones(int device)
+{
+	struct iovec iov = { .iov_len = SMALL };
+	int pipefd[2], fd = make(device, 2 * HUGE, 0), i;
+	unsigned char *p = map(fd, 2 * HUGE);
+
+	if (!p || pipe(pipefd))
+		return 1;
+	iov.iov_base = p + HUGE;
+	if (vmsplice(pipefd[1], &iov, 1, 0) != (ssize_t)SMALL)
+		return 2;
+	munmap(p, 2 * HUGE);
+	close(fd);
+	/* One page is in the pipe, and that is a huge one; the other is free. */
+	if (sysfs_read("bytes") != (long long)HUGE || sysfs_read("regions"))
+		return 3;
+	if (make(device, 3 * HUGE, 0) != -EDQUOT)
+		return 4;
+	fd = make(device, 2 * HUGE, 0);
+	if (fd < 0)
+		return 5;
+	if (make(device, SMALL, PINRING_IOC_SMALL_PAGES) != -EDQUOT)
+		return 6;
+	close(pipefd[0]);
+	close(pipefd[1]);
+	/* It is looked whether it is free before anything is refused. */
+	if (make(device, HUGE, 0) < 0)
+		return 7;
+	close(fd);
+	for (i = 0; i < 3; i++)
+		if (make(device, SMALL, PINRING_IOC_SMALL_PAGES) < 0)
+			return 8;
+	return 0;
+}
+
+/* Or limits would be none: a pipe has room for sixteen pages, of 2 MiB if it can. */
+TEST_F(account, goes_on_while_anybody_has_a_page_pinned)
+{
+	ASSERT_EQ(0, sysfs_set("max_bytes_per_user", 3 * HUGE));
+	EXPECT_EQ(0, as_user(USER, UNLIMITED, pinned_ones));
+	EXPECT_EQ(0, sysfs_read("bytes"));
+}
+
+static int pinned_small_ones(int device)
+{
+	const uint64_t size = 8 * SMALL;
+	struct iovec iov = { .iov_len = SMALL };
+	int pipefd[2], fd = make(device, size, PINRING_IOC_SMALL_PAGES);
+	unsigned char *p = map(fd, size);
+
+	if (!p || pipe(pipefd))
+		return 1;
+	for (int i = 0; i < 8; i += 3) {
+		iov.iov_base = p + (uint64_t)i * SMALL;
+		if (vmsplice(pipefd[1], &iov, 1, 0) != (ssize_t)SMALL)
+			return 2;
+	}
+	munmap(p, size);
+	close(fd);
+	if (sysfs_read("bytes") != 3 * (long long)SMALL)
+		return 3;
+	if (make(device, 6 * SMALL, PINRING_IOC_SMALL_PAGES) != -ENOBUFS)
+		return 4;
+	return make(device, 5 * SMALL, PINRING_IOC_SMALL_PAGES) < 0 ? 5 : 0;
+}
+
+TEST_F(account, goes_on_for_small_pages_one_by_one)
+{
+	EXPECT_EQ(0, as_user(USER, 8 * (long)SMALL, pinned_small_ones));
+	EXPECT_EQ(0, sysfs_read("bytes"));
 }
 
 static int three_regions(int device)

@@ -83,6 +83,34 @@ TEST(vmsplice_takes_pages_that_outlive_their_region)
 	close(pipefd[1]);
 }
 
+#define PINNED 32
+
+/* When its pipe is closed, nobody tells the module. */
+TEST(pages_that_outlived_their_region_go_by_themselves)
+{
+	int fd = region(PINNED * HUGE), pipefd[2], i;
+	unsigned char *p = map(fd, PINNED * HUGE);
+	long before;
+
+	ASSERT_NE(NULL, p);
+	ASSERT_EQ(0, pipe(pipefd));
+	ASSERT_LE(PINNED * (int)SMALL, fcntl(pipefd[1], F_SETPIPE_SZ, PINNED * SMALL));
+	for (i = 0; i < PINNED; i++) {
+		struct iovec iov = { p + (uint64_t)i * HUGE, SMALL };
+
+		ASSERT_EQ(SMALL, vmsplice(pipefd[1], &iov, 1, 0));
+	}
+	munmap(p, PINNED * HUGE);
+	close(fd);
+	before = free_memory();
+	close(pipefd[0]);
+	close(pipefd[1]);
+	for (i = 0; i < 200 && free_memory() - before < (long)(PINNED / 2 * HUGE >> 10); i++) {
+		usleep(100000);
+	}
+	EXPECT_LT(i, 200);
+}
+
 TEST(another_process_reads_and_writes_it_by_address)
 {
 	int fd = region(SIZE), status;

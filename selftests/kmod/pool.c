@@ -94,7 +94,8 @@ static int fragment(void)
 TEST_F_TIMEOUT(pool, has_huge_pages_where_the_node_has_none, 200)
 {
 	struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
-	int pooled[16], pools = 0, n = 0, fd, small;
+	int pooled[16], pools = 0, n = 0, fd, small, pipefd[2];
+	struct iovec iov = { .iov_len = SMALL };
 	long long in_pool = 16;
 	unsigned char *p;
 
@@ -162,6 +163,20 @@ TEST_F_TIMEOUT(pool, has_huge_pages_where_the_node_has_none, 200)
 			ASSERT_EQ(0, *(uint64_t *)(p + i));
 		}
 	}
+	/* What somebody has pinned is away until it is let go. */
+	iov.iov_base = p + 3 * HUGE;
+	ASSERT_EQ(0, pipe(pipefd));
+	ASSERT_EQ(SMALL, vmsplice(pipefd[1], &iov, 1, 0));
+	munmap(p, 16 * HUGE);
+	close(fd);
+	EXPECT_EQ(15, sysfs_read("node1/free_pages"));
+	close(pipefd[0]);
+	close(pipefd[1]);
+	EXPECT_EQ(16, sysfs_read("node1/free_pages"));
+	fd = region_on(1, 16 * HUGE, PINRING_IOC_STRICT_NODE);
+	ASSERT_GE(fd, 0);
+	p = map(fd, 16 * HUGE);
+	ASSERT_NE(NULL, p);
 	/* The pool shrinks below what is lent, and what is lent goes then. */
 	ASSERT_EQ(0, sysfs_set("node1/reserve_pages", 4));
 	munmap(p, 16 * HUGE);
