@@ -283,7 +283,8 @@ TEST(a_name_is_one_word_that_ends)
 TEST(proc_tells_it_by_name)
 {
 	struct pinring_ioc_region_create c = config(HUGE);
-	char path[64], target[128] = "", text[512] = "";
+	struct pinring_ioc_region_info info = ARG(pinring_ioc_region_info);
+	char path[64], target[128] = "", text[512] = "", line[64];
 	int fd, fdinfo;
 
 	strcpy(c.name, "frames");
@@ -298,6 +299,12 @@ TEST(proc_tells_it_by_name)
 	EXPECT_NE(NULL, strstr(text, "pinring-name:\tframes\n"));
 	EXPECT_NE(NULL, strstr(text, "pinring-size:\t2097152\n"));
 	EXPECT_NE(NULL, strstr(text, "pinring-huge:\t2097152\n"));
+	EXPECT_NE(NULL, strstr(text, "pinring-on-node:\t2097152\n"));
+	ASSERT_EQ(0, call(fd, PINRING_IOC_REGION_INFO, &info));
+	snprintf(line, sizeof(line), "pinring-id:\t%llu\n", info.id);
+	EXPECT_NE(NULL, strstr(text, line));
+	snprintf(line, sizeof(line), "pinring-node:\t%d\n", info.node);
+	EXPECT_NE(NULL, strstr(text, line));
 	close(fdinfo);
 	close(fd);
 }
