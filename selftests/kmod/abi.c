@@ -386,4 +386,66 @@ TEST(device_is_for_root_and_its_group)
 	EXPECT_EQ(0, st.st_uid);
 }
 
+#ifdef __x86_64__
+/* ioctl() as a program of 32 bits calls it: arg lies below 4 GiB. */
+static int ioctl_32(int fd, unsigned int cmd, void *arg)
+{
+	long rc;
+
+	__asm__ volatile("int $0x80"
+			 : "=a"(rc)
+			 : "a"(54l), "b"((long)fd), "c"((long)cmd), "d"(arg)
+			 : "memory", "r8", "r9", "r10", "r11");
+	return (int)rc;
+}
+
+static int calls_of_32_bits(void)
+{
+	void *low = mmap(NULL, SMALL, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+	struct pinring_ioc_info *info = low;
+	struct pinring_ioc_region_info *region_info = low;
+	struct pinring_ioc_doorbell_arm *arm = low;
+	int device = device_open(), fd = region(HUGE);
+	int bell = doorbell(fd, 0, eventfd(0, EFD_CLOEXEC), 0);
+
+	if (low == MAP_FAILED || bell < 0)
+		return 1;
+	*info = ARG(pinring_ioc_info);
+	if (ioctl_32(device, PINRING_IOC_INFO, low) || info->huge_page_bytes != HUGE)
+		return 2;
+	*region_info = ARG(pinring_ioc_region_info);
+	if (ioctl_32(fd, PINRING_IOC_REGION_INFO, low) || region_info->size != HUGE)
+		return 3;
+	*arm = ARG(pinring_ioc_doorbell_arm);
+	if (ioctl_32(bell, PINRING_IOC_DOORBELL_ARM, low))
+		return 4;
+	arm->seen = 1;
+	return ioctl_32(bell, PINRING_IOC_DOORBELL_ARM, low) == -EAGAIN ? 0 : 5;
+}
+
+static void no_such_kernel(int number)
+{
+	(void)number;
+	_exit(77);
+}
+
+/* Nothing in them depends on the size of a pointer. */
+TEST(programs_of_32_bits_make_the_same_calls)
+{
+	pid_t pid = fork();
+	int status;
+
+	if (!pid) {
+		signal(SIGSEGV, no_such_kernel);
+		_exit(calls_of_32_bits());
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	if (WIFEXITED(status) && WEXITSTATUS(status) == 77) {
+		SKIP(return, "this kernel runs no programs of 32 bits");
+	}
+	EXPECT_EQ(0, status);
+}
+#endif
+
 TEST_HARNESS_MAIN
