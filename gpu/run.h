@@ -269,7 +269,8 @@ PINRING_FN void pinring_run_wave(struct pinring_loop *loop, __u64 worker,
 		int current = (int)((job->first_step + i) & 1);
 		float *next = room->field[!current];
 		/* Both come from afar, while the cells are computed. */
-		const __u64 stop = leads ? (__u64)pinring_told_to_stop(loop) : 0;
+		const __u64 wish =
+			leads ? pinring_load_word(&loop->control->wanted) : 0;
 		const float sample = injects ? job->b[i] : 0.0f;
 
 		pinring_wave_share(room, current, begin, end);
@@ -278,7 +279,8 @@ PINRING_FN void pinring_run_wave(struct pinring_loop *loop, __u64 worker,
 		if (probes)
 			job->dst[i] = next[job->mic];
 		if (leads) {
-			meeting->stop[i & 1] = stop;
+			meeting->stop[i & 1] =
+				(__u32)wish == PINRING_STATE_TERMINATED;
 			pinring_beat(loop);
 		}
 		if (pinring_team_barrier(loop, workers))
