@@ -173,7 +173,7 @@ static const uint16_t on_floats[] = {
 	PINRING_OP_REDUCE_MAX, PINRING_OP_DOT,
 };
 
-TEST_F(both, operations_on_floats)
+TEST_F_TIMEOUT(both, operations_on_floats, 150)
 {
 	static const uint64_t counts[] = { 0, 1, 31, 257, 1000, LONGEST };
 	struct pinring_command c = {
@@ -215,7 +215,7 @@ static const struct {
 	{ 17, 9, 8 }, { 24, 16, 12 }, { 64, 8, 5 },
 };
 
-TEST_F(both, rooms)
+TEST_F_TIMEOUT(both, rooms, 150)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rooms); i++) {
 		struct pinring_wave w;
