@@ -282,6 +282,20 @@ $(BUILD)/selftests/cuda/loop_cuda.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
 	$(Q)$(simt_cxx)
 $(BUILD)/selftests/cuda_loop: EXTRA_LIBS = $(SIMT)
 $(BUILD)/selftests/cuda_loop: $(SIMT)
+# And with kernels of users, as jit.c links them with it.
+SIMT_LINKED := $(BUILD)/selftests/cuda/simt.o $(BUILD)/selftests/cuda/loop_linked.o \
+	$(BUILD)/selftests/cuda/kernels.o
+$(BUILD)/selftests/cuda/loop_linked.o: SIMT_CPPFLAGS += -DPINRING_DYNAMIC_LINKED
+$(BUILD)/selftests/cuda/loop_linked.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(simt_cxx)
+$(BUILD)/selftests/cuda/kernels.o: selftests/cuda/kernels.cu $(STAMP) | $(staged)
+	$(say) CXX $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(simt_cxx)
+$(BUILD)/selftests/cuda_dynamic: EXTRA_LIBS = $(SIMT_LINKED)
+$(BUILD)/selftests/cuda_dynamic: $(SIMT_LINKED)
 # A driver whose GPU is that grid, and whoever finds it where libcuda.so.1 should be.
 FAKE_CUDA := $(BUILD)/selftests/cuda/libcuda.so.1
 $(BUILD)/selftests/cuda/fake_libcuda.o: selftests/cuda/fake_libcuda.c $(STAMP) | $(staged)
@@ -292,7 +306,7 @@ $(FAKE_CUDA): $(BUILD)/selftests/cuda/fake_libcuda.o $(SIMT)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(@F) -Wl,-Bsymbolic $^ -lpthread -o $@
 $(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_CUDA))
--include $(SIMT:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d
+-include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d
 
 # Another one, for all that bench/gpu wants of a driver.
 bench_cuda_obj := $(BUILD)/selftests/cuda/bench_libcuda.o $(BUILD)/selftests/cuda/bench_kernels.o

@@ -68,6 +68,7 @@ uint64_t simt_clock_ns(void);
 #ifdef PINRING_SIMT
 
 #define __global__
+#define __device__
 #define __launch_bounds__(...)
 #define pinring_here (*(struct pinring_block *)simt_shared(sizeof(struct pinring_block)))
 
