@@ -119,7 +119,7 @@ header_fields()
 	awk '/^struct pinring_[a-z_]* \{/ { name = $2 }
 	/^}/ { name = "" }
 	{ sub(/^\tstruct /, "\t") }
-	name && /^\t[a-z_0-9]+ [a-z_0-9]+(\[[A-Z_0-9]*\])?;/ {
+	name && /^\t[a-z_0-9]+ [a-z_0-9]+(\[[A-Z_0-9]*\])*;/ {
 		field = $2
 		sub(/[\[;].*/, "", field)
 		print name "." field

@@ -85,7 +85,7 @@ static int open_executor(struct simulation *s, const struct room_options *o)
 	config.kind = o->executor;
 	config.threads = o->threads;
 	error = pinring_executor_start(s->device, &config, &s->executor);
-	if (error == -EOPNOTSUPP)
+	if (error == -EOPNOTSUPP || error == -ENODEV)
 		return tool_fail(TOOL_SKIPPED, "--executor", "%s",
 				 reason(error));
 	if (error)
