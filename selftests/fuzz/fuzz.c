@@ -170,8 +170,6 @@ static uint64_t one_round(unsigned int round)
 		workers[i].calls = 0;
 		open_channels(&workers[i]);
 	}
-	if (round % 4 == 2)
-		trace_set(true);
 	keeper = round % 4 ? slots_fill_common() : -1;
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);

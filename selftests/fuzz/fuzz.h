@@ -333,7 +333,7 @@ void restore_knobs(void);
 
 extern const char *const knobs[];
 extern const unsigned int nr_knobs;
-void trace_set(bool on);
+void trace_off(void);
 void fail_init(void);
 void fail_open(struct worker *w);
 void fail_begin(struct worker *w);

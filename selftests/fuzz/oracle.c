@@ -140,7 +140,7 @@ void oracle_round(void)
 	long long taint = read_number("/proc/sys/kernel/tainted", "");
 	long long memory;
 
-	trace_set(false);
+	trace_off();
 	restore_knobs();
 	if (violated())
 		return;

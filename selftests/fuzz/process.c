@@ -92,14 +92,10 @@ void fail_init(void)
 	write_file("/sys/kernel/debug/fail_usercopy/verbose", "0");
 }
 
-/*
- * Somebody listens to the module's events, or nobody. Not while the module runs: the
- * kernel patches its code then, and QEMU now and then lets another CPU run the int3
- * that is there only meanwhile ("Oops: int3" in a static branch).
- */
-void trace_set(bool on)
+/* Nobody listens to the module's events. */
+void trace_off(void)
 {
-	write_file(TRACE, on ? "1" : "0");
+	write_file(TRACE, "0");
 }
 
 void fail_open(struct worker *w)
@@ -161,9 +157,14 @@ int run_proc(struct worker *w, const uint64_t *arg)
 		"/sys/kernel/debug/pinring/pollers",
 	};
 	char path[64], junk[2048];
-	unsigned int what = (unsigned int)arg[0] % (ARRAY_SIZE(files) + 1);
+	unsigned int what = (unsigned int)arg[0] % (ARRAY_SIZE(files) + 2);
 	int fd;
 
+	if (what == ARRAY_SIZE(files)) {
+		/* A listener, or none any more. */
+		write_file(TRACE, arg[1] & 1 ? "1" : "0");
+		return 0;
+	}
 	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", slot_fd(w, REGION, arg[1]));
 	fd = open(what < ARRAY_SIZE(files) ? files[what] : path, O_RDONLY | O_CLOEXEC);
 	if (fd < 0)
