@@ -15,13 +15,14 @@
 #include "loop.h"
 
 #define PINRING_ASK_SERVICE_BITS 8
+#define PINRING_ASK_SERVICE_MASK ((1ull << PINRING_ASK_SERVICE_BITS) - 1)
 
 PINRING_FN void pinring_pack_question(__u64 word[PINRING_SLOT_WORDS],
 				      const struct pinring_command *c,
 				      __u64 number)
 {
 	word[0] = number & PINRING_WORD_MASK;
-	word[1] = c->id | (c->aux & 0xff) << 32;
+	word[1] = c->id | (c->aux & PINRING_ASK_SERVICE_MASK) << 32;
 	word[2] = c->aux >> PINRING_ASK_SERVICE_BITS;
 	word[3] = pinring_pack_operand(c->dst);
 	word[4] = c->count;
@@ -65,12 +66,12 @@ PINRING_FN float pinring_ask(struct pinring_loop *loop,
 			    const struct pinring_command *command,
 			    struct pinring_completion *c)
 {
-	const __u64 service = command->aux & 0xff;
+	const __u64 service = command->aux & PINRING_ASK_SERVICE_MASK;
 	__u64 words[PINRING_SLOT_WORDS];
 	__u64 number = ++loop->asked;
 
 	/* acquire: pairs with the store in pinring_executor_offer() */
-	if (service >= 64 ||
+	if (service >= PINRING_SERVICES_MAX ||
 	    !(pinring_load_word(&loop->attachments->services) >> service & 1)) {
 		c->status = -EOPNOTSUPP;
 		c->reason = PINRING_REASON_SERVICE;

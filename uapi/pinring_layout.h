@@ -1067,6 +1067,7 @@ PINRING_ASSERT_OFFSET(struct pinring_profile, duration, 256);
  */
 #define PINRING_COUNT_BITS 48
 #define PINRING_OFFSET_BITS 48
+#define PINRING_SERVICES_MAX 64 /* that a host can offer one executor */
 #define PINRING_REGIONS_MAX 32 /* that one executor can address */
 #define PINRING_REGION_NONE 255 /* operand not given */
 

@@ -20,8 +20,6 @@
 extern "C" {
 #endif
 
-#define PINRING_SERVICES_MAX 64
-
 struct pinring_request {
 	uint32_t id; /* of the command */
 	uint32_t region; /* of dst, as pinring_executor_attach returned it */
