@@ -119,28 +119,10 @@ void pinring_faults_to(sigset_t *set)
 static void kernel_barrier(const struct pinring_kernel_args *args)
 {
 	struct pinring_loop *loop = args->team;
-	struct pinring_team *team = loop->team;
-	__u64 gathering, spins = 0;
 
-	if (args->workers == 1)
-		return;
-	gathering = __atomic_load_n(&team->gathering, __ATOMIC_RELAXED);
-	/* acq_rel: the last to arrive has seen what all others wrote before. */
-	if (__atomic_add_fetch(&team->met, 1, __ATOMIC_ACQ_REL) ==
-	    args->workers) {
-		__atomic_store_n(&team->met, 0, __ATOMIC_RELAXED);
-		/* release: pairs with the acquire below */
-		__atomic_store_n(&team->gathering, gathering + 1, __ATOMIC_RELEASE);
-		return;
-	}
-	while (__atomic_load_n(&team->gathering, __ATOMIC_ACQUIRE) == gathering) {
-		if (__atomic_load_n(&loop->meeting->fault, __ATOMIC_RELAXED))
-			siglongjmp(*escape, LEFT);
-		if (++spins < PINRING_TEAM_SPINS)
-			pinring_relax();
-		else
-			sched_yield();
-	}
+	if (pinring_gate_pass(&loop->team->kernels, args->workers,
+			      &loop->meeting->fault))
+		siglongjmp(*escape, LEFT);
 }
 
 __u32 pinring_check_dynamic(struct pinring_loop *loop, struct pinring_job *job,

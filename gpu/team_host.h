@@ -24,19 +24,22 @@
 #define PINRING_TEAM_ELEMENTS 32768
 #define PINRING_TEAM_CELLS 8192
 
+/* A barrier. */
+struct pinring_gate {
+	/* Atomic add by all; the last to arrive stores 0 ... */
+	__u64 arrived PINRING_ALIGNED(128);
+	/* ... and then advances phase, which the others wait for. */
+	__u64 phase PINRING_ALIGNED(128);
+};
+
 struct pinring_team {
 	/* Coordinator adds 1 for each job and to stop; workers wait on it. */
 	__u64 generation PINRING_ALIGNED(128);
 	__u64 stop; /* coordinator, before it advances generation */
 	/* Workers asleep: atomic add, by each for itself. */
 	__u64 sleepers PINRING_ALIGNED(128);
-	/* Barrier: atomic add by all; the last to arrive stores 0 ... */
-	__u64 arrived PINRING_ALIGNED(128);
-	/* ... and then advances phase, which the others wait for. */
-	__u64 phase PINRING_ALIGNED(128);
-	/* The same of users' kernels: a fault leaves it half full for ever. */
-	__u64 met PINRING_ALIGNED(128);
-	__u64 gathering PINRING_ALIGNED(128);
+	struct pinring_gate gate;
+	struct pinring_gate kernels; /* a fault leaves it half full for ever */
 	__u64 workers PINRING_ALIGNED(128); /* fixed */
 	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
 	struct pinring_doorbell *done; /* the host may sleep on it */
@@ -162,31 +165,39 @@ PINRING_FN __u64 pinring_clock_ns(void)
 	return (__u64)t.tv_sec * 1000000000ull + (__u64)t.tv_nsec;
 }
 
-/* All workers of a job meet here; ends because each of them is a live thread
- * on its way to this very barrier. 0; 1, which a thread never sees, if not.
- */
-PINRING_FN int pinring_team_barrier(struct pinring_loop *loop, __u64 workers)
+/* 0: all have come; 1: *fault, if it is given, says that one never will. */
+PINRING_FN int pinring_gate_pass(struct pinring_gate *gate, __u64 workers,
+				 const __u64 *fault)
 {
-	struct pinring_team *team = loop->team;
 	__u64 phase, spins = 0;
 
 	if (workers == 1)
 		return 0;
-	phase = __atomic_load_n(&team->phase, __ATOMIC_RELAXED);
+	phase = __atomic_load_n(&gate->phase, __ATOMIC_RELAXED);
 	/* acq_rel: the last to arrive has seen what all others wrote before. */
-	if (__atomic_add_fetch(&team->arrived, 1, __ATOMIC_ACQ_REL) == workers) {
-		__atomic_store_n(&team->arrived, 0, __ATOMIC_RELAXED);
+	if (__atomic_add_fetch(&gate->arrived, 1, __ATOMIC_ACQ_REL) == workers) {
+		__atomic_store_n(&gate->arrived, 0, __ATOMIC_RELAXED);
 		/* release: pairs with the acquire below */
-		__atomic_store_n(&team->phase, phase + 1, __ATOMIC_RELEASE);
+		__atomic_store_n(&gate->phase, phase + 1, __ATOMIC_RELEASE);
 		return 0;
 	}
-	while (__atomic_load_n(&team->phase, __ATOMIC_ACQUIRE) == phase) {
+	while (__atomic_load_n(&gate->phase, __ATOMIC_ACQUIRE) == phase) {
+		if (fault && __atomic_load_n(fault, __ATOMIC_RELAXED))
+			return 1;
 		if (++spins < PINRING_TEAM_SPINS)
 			pinring_relax();
 		else
 			sched_yield();
 	}
 	return 0;
+}
+
+/* All workers of a job meet here; ends because each of them is a live thread
+ * on its way to this very barrier. 0; 1, which a thread never sees, if not.
+ */
+PINRING_FN int pinring_team_barrier(struct pinring_loop *loop, __u64 workers)
+{
+	return pinring_gate_pass(&loop->team->gate, workers, NULL);
 }
 
 PINRING_FN int pinring_team_failed(const struct pinring_loop *loop)
