@@ -234,7 +234,8 @@ PINRING_API int pinring_executor_info(const struct pinring_executor *executor,
 
 /*
  * Where its time goes, as far as it has told: struct pinring_profile, in
- * pinring_layout.h. Any thread.
+ * pinring_layout.h. Its words are read one by one, while the executor may write
+ * them: of one moment only when it had nothing to tell meanwhile. Any thread.
  */
 PINRING_API void pinring_executor_profile(const struct pinring_executor *executor,
 					  struct pinring_profile *profile);
