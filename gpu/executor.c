@@ -113,6 +113,31 @@ static int make_objects(struct pinring_executor *ex)
 	return rc;
 }
 
+int pinring_executor_open_loop(struct pinring_executor *ex,
+			       struct pinring_loop *loop)
+{
+	struct pinring_region *r = ex->region;
+	int rc;
+
+	rc = pinring_device_consumer_open(r, "commands", &loop->commands);
+	if (!rc)
+		rc = pinring_device_producer_open(r, "completions",
+						  &loop->completions);
+	if (!rc)
+		rc = pinring_device_producer_open(r, "requests",
+						  &loop->requests);
+	if (!rc)
+		rc = pinring_device_consumer_open(r, "replies",
+						  &loop->replies);
+	loop->control = ex->control;
+	loop->telemetry = ex->telemetry;
+	loop->profile = ex->profile;
+	loop->attachments = ex->attachments;
+	loop->limit = ex->config.commands_max;
+	loop->idle_ns = (uint64_t)ex->config.idle_ms * 1000000;
+	return rc;
+}
+
 static void executor_free(struct pinring_executor *ex)
 {
 	static struct pinring_executor *lost;
@@ -285,12 +310,6 @@ enum pinring_state pinring_executor_state(const struct pinring_executor *ex)
 		&ex->control->reached);
 }
 
-static bool ended(enum pinring_state state)
-{
-	return state == PINRING_STATE_TERMINATED ||
-	       state == PINRING_STATE_FAILED;
-}
-
 int pinring_executor_launch(struct pinring_executor *ex)
 {
 	int saved = errno;
@@ -339,7 +358,7 @@ static int wish(struct pinring_executor *ex, enum pinring_state state)
 
 	pthread_mutex_lock(&ex->wish_lock);
 	/* A drained executor ends by itself. */
-	if (ended(pinring_executor_state(ex)))
+	if (pinring_executor_ended(ex))
 		__atomic_store_n(&ex->wish, pinring_executor_state(ex),
 				 __ATOMIC_RELAXED);
 	if (!may_wish(ex->wish, state)) {
@@ -392,7 +411,7 @@ int pinring_executor_wait_state(struct pinring_executor *ex,
 
 		if (now == state)
 			return 0;
-		if (ended(now))
+		if (now >= PINRING_STATE_TERMINATED)
 			return pinring_executor_why(ex, -ECANCELED) ?
 				       -ECANCELED :
 				       pinring_fail(

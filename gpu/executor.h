@@ -159,6 +159,17 @@ static inline void pinring_executor_wake(struct pinring_executor *executor)
 /* services.c: ends their thread; sets lost if that does not end. */
 void pinring_services_stop(struct pinring_executor *executor);
 
+/* executor.c: the loop's rings and settings, as the host addresses them. */
+int pinring_executor_open_loop(struct pinring_executor *executor,
+			       struct pinring_loop *loop);
+
+/* It answers nothing any more. */
+static inline bool
+pinring_executor_ended(const struct pinring_executor *executor)
+{
+	return pinring_executor_state(executor) >= PINRING_STATE_TERMINATED;
+}
+
 /* tickets.c: moves every completion that has come to its ticket's place. */
 void pinring_executor_collect(struct pinring_executor *executor);
 

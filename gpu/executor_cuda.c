@@ -99,17 +99,7 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 	uint64_t at = c->number * PINRING_BAR_RING_BYTES;
 	int rc;
 
-	rc = pinring_device_consumer_open(ex->region, "commands",
-					  &loop->commands);
-	if (!rc)
-		rc = pinring_device_producer_open(ex->region, "completions",
-						  &loop->completions);
-	if (!rc)
-		rc = pinring_device_producer_open(ex->region, "requests",
-						  &loop->requests);
-	if (!rc)
-		rc = pinring_device_consumer_open(ex->region, "replies",
-						  &loop->replies);
+	rc = pinring_executor_open_loop(ex, loop);
 	if (!rc)
 		rc = pinring_object_find(ex->region, "done", &bell);
 	if (rc)
@@ -132,12 +122,10 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 	loop->requests.head = there(ex, loop->requests.head);
 	loop->replies.slots = there(ex, loop->replies.slots);
 	loop->replies.head = there(ex, loop->replies.head);
-	loop->control = there(ex, ex->control);
-	loop->telemetry = there(ex, ex->telemetry);
-	loop->profile = there(ex, ex->profile);
+	loop->control = there(ex, loop->control);
+	loop->telemetry = there(ex, loop->telemetry);
+	loop->profile = there(ex, loop->profile);
 	loop->attachments = (const struct pinring_attachments *)(uintptr_t)table;
-	loop->limit = ex->config.commands_max;
-	loop->idle_ns = (uint64_t)ex->config.idle_ms * 1000000;
 	image->team.workers = ex->config.threads;
 	image->team.spin_ns = (uint64_t)ex->config.spin_us * 1000;
 	loop->bell = there(ex, ex->region->base + bell.offset);

@@ -144,25 +144,9 @@ static int host_init(struct pinring_executor *ex)
 	struct host *h = ex->loop;
 	int rc;
 
-	rc = pinring_device_consumer_open(ex->region, "commands",
-					  &h->loop.commands);
-	if (!rc)
-		rc = pinring_device_producer_open(ex->region, "completions",
-						  &h->loop.completions);
+	rc = pinring_executor_open_loop(ex, &h->loop);
 	snprintf(ex->placement, sizeof(ex->placement), "in host memory");
-	if (!rc)
-		rc = pinring_device_producer_open(ex->region, "requests",
-						  &h->loop.requests);
-	if (!rc)
-		rc = pinring_device_consumer_open(ex->region, "replies",
-						  &h->loop.replies);
-	h->loop.control = ex->control;
-	h->loop.telemetry = ex->telemetry;
-	h->loop.profile = ex->profile;
 	h->loop.counts = &h->counts;
-	h->loop.attachments = ex->attachments;
-	h->loop.limit = ex->config.commands_max;
-	h->loop.idle_ns = (uint64_t)ex->config.idle_ms * 1000000;
 	h->loop.team = &h->team;
 	h->loop.meeting = &h->team.meeting;
 	h->team.workers = ex->config.threads;

@@ -164,11 +164,6 @@ static void publish(struct pinring_executor *ex, struct pinring_kernel *k,
 	pinring_store_word(&d->operation, operation);
 }
 
-static bool has_ended(const struct pinring_executor *ex)
-{
-	return pinring_executor_state(ex) >= PINRING_STATE_TERMINATED;
-}
-
 static int register_locked(struct pinring_executor *ex,
 			   const struct pinring_kernel_config *c,
 			   uint32_t *operation)
@@ -177,7 +172,7 @@ static int register_locked(struct pinring_executor *ex,
 	uint32_t number;
 	int rc;
 
-	if (has_ended(ex))
+	if (pinring_executor_ended(ex))
 		return pinring_fail(ex->device, -EPIPE, "the executor is %s",
 				    pinring_state_name(
 					    pinring_executor_state(ex)));
@@ -226,7 +221,7 @@ static bool in_use(const struct pinring_executor *ex,
 		return true;
 	return pinring_load_word(&ex->control->completed) <
 		       __atomic_load_n(&k->last, __ATOMIC_RELAXED) &&
-	       !has_ended(ex);
+	       !pinring_executor_ended(ex);
 }
 
 /* From here on the loop does not find it. False: a command of it is in flight. */
@@ -276,7 +271,7 @@ int pinring_executor_unregister(struct pinring_executor *ex, uint32_t operation,
 		if (rc != -EAGAIN)
 			return rc;
 		pinring_executor_watch(ex);
-		if (has_ended(ex) && pinring_executor_why(ex, -EBUSY))
+		if (pinring_executor_ended(ex) && pinring_executor_why(ex, -EBUSY))
 			return -EBUSY;
 		if (pinring_now() >= deadline)
 			return pinring_fail(ex->device, -EBUSY,

@@ -76,8 +76,7 @@ static bool is_broken(const struct pinring_executor *ex)
 
 static bool has_ended(const struct pinring_executor *ex)
 {
-	return is_broken(ex) ||
-	       pinring_executor_state(ex) >= PINRING_STATE_TERMINATED;
+	return is_broken(ex) || pinring_executor_ended(ex);
 }
 
 static int fail_ended(struct pinring_executor *ex, const char *otherwise)

@@ -55,7 +55,7 @@ void pinring_executor_watch(struct pinring_executor *ex)
 	heartbeat = pinring_load_word(&control->heartbeat);
 	if (w->completed != completed || w->heartbeat != heartbeat ||
 	    !ex->launched ||
-	    pinring_executor_state(ex) >= PINRING_STATE_TERMINATED) {
+	    pinring_executor_ended(ex)) {
 		w->still = 0;
 	} else if (now - w->looked < STILL_NS) {
 		goto out; /* that is nothing */
