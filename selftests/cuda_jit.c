@@ -10,6 +10,7 @@
 
 #include <pinring/pinring.h>
 
+#include "executor_test.h"
 #include "gpu/device_code.h"
 #include "gpu/jit.h"
 
@@ -115,14 +116,6 @@ FIXTURE_TEARDOWN(jit)
 	pinring_device_close(self->device);
 	rmdir(self->path);
 }
-
-#define SAYS(word) \
-	EXPECT_NE(NULL, strstr(pinring_error(), word)) \
-		TH_LOG("no '%s' in \"%s\"", (word), pinring_error())
-
-#define ASSERT_OK(call) \
-	ASSERT_EQ(0, call) \
-		TH_LOG("%s", pinring_error())
 
 #define INCLUDE "#include <pinring/kernel.h>\n"
 

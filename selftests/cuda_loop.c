@@ -19,17 +19,6 @@
 #define LONGEST 5003u /* a team's: more than PINRING_TEAM_ELEMENTS */
 #define BYTES (1 * MIB)
 
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-/* xorshift64* (Vigna, 2014): the same inputs every run. */
-static uint32_t random_bits(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (uint32_t)(random_state * 0x2545f4914f6cdd1d >> 32);
-}
-
 /* ------------------------------------------------------------ the same bits */
 
 /*

@@ -12,23 +12,9 @@
 
 #include <pinring/pinring.h>
 
-#define SECOND 1000000000ll
+#include "executor_test.h"
+
 #define FLOATS 50000u /* a team's */
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-#define COMES_TRUE(condition) __extension__ ({ \
-	int64_t __deadline = now_ns() + 10 * SECOND; \
-	bool __true; \
-	while (!(__true = (condition)) && now_ns() < __deadline) \
-		usleep(200); \
-	__true; })
 
 FIXTURE(bounds)
 {
@@ -86,15 +72,6 @@ static struct pinring_command fill(uint32_t id, const struct pinring_object_info
 		.id = id, .operation = PINRING_OP_FILL, .count = FLOATS,
 		.dst = { data->offset, 0 }, .s0 = (float)id,
 	};
-}
-
-static struct pinring_executor_info info_of(const struct pinring_executor *ex)
-{
-	struct pinring_executor_info info = PINRING_INIT(struct pinring_executor_info);
-
-	if (pinring_executor_info(ex, &info))
-		memset(&info, 0, sizeof(info));
-	return info;
 }
 
 #define ENDS() pinring_executor_wait_state(self->ex, PINRING_STATE_TERMINATED, 20 * SECOND)

@@ -14,8 +14,8 @@
 
 #include "../gpu/cuda_driver.h"
 #include "cuda/fake_cuda.h"
+#include "executor_test.h"
 
-#define SECOND 1000000000ll
 #define COUNT 3000
 
 static fake_cuda_fail_t *fail;
@@ -161,7 +161,7 @@ static int whole_life(FIXTURE_DATA(cuda) *self, int gpu_number)
 
 TEST_F(cuda, runs_commands)
 {
-	struct pinring_executor_info info = PINRING_INIT(struct pinring_executor_info);
+	struct pinring_executor_info info;
 	struct pinring_executor *ex;
 
 	self->config.threads = 0;
@@ -169,12 +169,7 @@ TEST_F(cuda, runs_commands)
 	ASSERT_EQ(0, pinring_executor_attach(ex, self->r));
 	EXPECT_EQ(0, add(ex, 0, self));
 	/* It counts after it has answered. */
-	for (int looks = 0; looks < 10000; looks++) {
-		ASSERT_EQ(0, pinring_executor_info(ex, &info));
-		if (info.telemetry.processed)
-			break;
-		usleep(1000);
-	}
+	EXPECT_TRUE(COMES_TRUE((info = info_of(ex)).telemetry.processed));
 	EXPECT_EQ(PINRING_EXECUTOR_CUDA, info.kind);
 	EXPECT_EQ(3, info.threads);
 	EXPECT_STREQ("sm_90", info.isa);

@@ -13,7 +13,8 @@
 #include <pinring/kernel.h>
 #include <pinring/pinring.h>
 
-#define SECOND 1000000000ll
+#include "executor_test.h"
+
 #define MIB (1ull << 20)
 #define FLOATS 100000u
 #define LINES 64
@@ -103,14 +104,6 @@ FIXTURE_TEARDOWN(dynamic)
 	snprintf(command, sizeof(command), "rm -rf %s", self->tmp);
 	EXPECT_EQ(0, system(command));
 }
-
-#define SAYS(word) \
-	EXPECT_NE(NULL, strstr(pinring_error(), word)) \
-		TH_LOG("no '%s' in \"%s\"", (word), pinring_error())
-
-#define ASSERT_OK(call) \
-	ASSERT_EQ(0, call) \
-		TH_LOG("%s", pinring_error())
 
 static int add_text(struct pinring_executor *ex, const char *name, const char *text,
 		    uint32_t *operation)

@@ -11,7 +11,8 @@
 #include <pinring/kernel.h>
 #include <pinring/pinring.h>
 
-#define SECOND 1000000000ll
+#include "executor_test.h"
+
 #define MIB (1ull << 20)
 #define FLOATS 100000u
 
@@ -56,14 +57,6 @@ FIXTURE_TEARDOWN(fault)
 	pinring_region_close(self->r);
 	pinring_device_close(self->device);
 }
-
-#define SAYS(word) \
-	EXPECT_NE(NULL, strstr(pinring_error(), word)) \
-		TH_LOG("no '%s' in \"%s\"", (word), pinring_error())
-
-#define ASSERT_OK(call) \
-	ASSERT_EQ(0, call) \
-		TH_LOG("%s", pinring_error())
 
 #define START() do { \
 	ASSERT_OK(pinring_executor_start(self->device, &self->config, &self->ex)); \
@@ -117,16 +110,6 @@ static struct pinring_command doing(uint32_t operation, uint32_t id, uint64_t of
 		.id = id, .operation = (uint16_t)operation, .dst = { .offset = offset },
 		.count = 50000, .s0 = where, .aux = (uint64_t)what,
 	};
-}
-
-static struct pinring_executor_info info_of(const struct pinring_executor *ex)
-{
-	struct pinring_executor_info info =
-		PINRING_INIT(struct pinring_executor_info);
-
-	if (pinring_executor_info(ex, &info))
-		memset(&info, 0, sizeof(info));
-	return info;
 }
 
 static const struct {
@@ -315,10 +298,25 @@ TEST_F_SIGNAL(fault, what_nobody_handles_kills_as_ever, SIGFPE)
 }
 
 /* ------------------------------------------------------- those that never return */
-static struct pinring_command endless(uint32_t operation, uint64_t offset)
+
+/* A new kernel, and command 31, which runs it for ever. */
+static int hang(struct pinring_executor *ex, uint64_t offset, uint32_t *operation,
+		uint64_t *ticket)
 {
-	return doing(operation, 31, offset, FOR_EVER, 0);
+	struct pinring_command c;
+	int rc = add_bad(ex, operation);
+
+	if (rc)
+		return rc;
+	c = doing(*operation, 31, offset, FOR_EVER, 0);
+	return pinring_executor_submit(ex, &c, ticket);
 }
+
+#define HANG(noticed_ms, ticket) do { \
+	self->config.watchdog_ms = noticed_ms; \
+	START(); \
+	ASSERT_OK(hang(self->ex, self->data.offset, &operation, ticket)); \
+} while (0)
 
 TEST_F(fault, one_that_never_returns_fails_the_executor)
 {
@@ -328,11 +326,7 @@ TEST_F(fault, one_that_never_returns_fails_the_executor)
 	uint64_t ticket, behind;
 	uint32_t operation;
 
-	self->config.watchdog_ms = 200;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, &ticket));
+	HANG(200, &ticket);
 	c = doing(operation, 32, self->data.offset, NOTHING, 0);
 	ASSERT_OK(pinring_executor_submit(self->ex, &c, &behind));
 	EXPECT_EQ(-EPIPE, pinring_executor_wait(self->ex, ticket, PINRING_FOREVER, &done));
@@ -358,16 +352,11 @@ TEST_F(fault, one_that_never_returns_fails_the_executor)
 TEST_F(fault, polling_notices_it_too)
 {
 	struct pinring_completion done;
-	struct pinring_command c;
 	uint64_t ticket;
 	uint32_t operation;
 	int rc;
 
-	self->config.watchdog_ms = 100;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, &ticket));
+	HANG(100, &ticket);
 	do {
 		rc = pinring_executor_poll(self->ex, ticket, &done);
 	} while (rc == -EAGAIN);
@@ -377,14 +366,9 @@ TEST_F(fault, polling_notices_it_too)
 
 TEST_F(fault, waiting_for_a_state_notices_it_too)
 {
-	struct pinring_command c;
 	uint32_t operation;
 
-	self->config.watchdog_ms = 100;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, NULL));
+	HANG(100, NULL);
 	while (((volatile float *)self->at)[64] == 0) {
 		usleep(100);
 	}
@@ -396,14 +380,9 @@ TEST_F(fault, waiting_for_a_state_notices_it_too)
 
 TEST_F(fault, unregistering_notices_it_too)
 {
-	struct pinring_command c;
 	uint32_t operation;
 
-	self->config.watchdog_ms = 100;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, NULL));
+	HANG(100, NULL);
 	EXPECT_EQ(-EBUSY, pinring_executor_unregister(self->ex, operation, PINRING_FOREVER));
 	SAYS("command 31,");
 }
@@ -413,11 +392,7 @@ TEST_F(fault, closing_does_not_wait_for_it)
 	struct pinring_command c;
 	uint32_t operation;
 
-	self->config.watchdog_ms = 100;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, NULL));
+	HANG(100, NULL);
 	EXPECT_EQ(1, pinring_executor_close(self->ex, 0));
 	self->ex = NULL;
 	/* And the next one is none of its business, however busy the CPU is. */
@@ -484,16 +459,11 @@ TEST_F(fault, who_is_paused_is_not_stuck)
 TEST_F(fault, time_in_which_nobody_looks_does_not_count)
 {
 	struct pinring_completion done;
-	struct pinring_command c;
 	uint64_t ticket;
 	uint32_t operation;
 
 	/* As of a process that was stopped: two looks, long apart. */
-	self->config.watchdog_ms = 2000;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, &ticket));
+	HANG(2000, &ticket);
 	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->ex, ticket, SECOND / 20, &done));
 	usleep(2500000);
 	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->ex, ticket, SECOND / 20, &done));
@@ -506,15 +476,10 @@ static struct pinring_executor *volatile never_closed;
 TEST_F(fault, a_watchdog_that_never_looks)
 {
 	struct pinring_completion done;
-	struct pinring_command c;
 	uint64_t ticket;
 	uint32_t operation;
 
-	self->config.watchdog_ms = PINRING_WATCHDOG_NEVER;
-	START();
-	ASSERT_OK(add_bad(self->ex, &operation));
-	c = endless(operation, self->data.offset);
-	ASSERT_OK(pinring_executor_submit(self->ex, &c, &ticket));
+	HANG(PINRING_WATCHDOG_NEVER, &ticket);
 	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->ex, ticket, SECOND / 2, &done));
 	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->ex));
 	/* Which is why this one is not closed, and is no leak. */

@@ -13,8 +13,8 @@
 #include <pinring/pinring.h>
 
 #include "executor_kind.h"
+#include "executor_test.h"
 
-#define SECOND 1000000000ll
 #define PAGE 4096ull
 #define HEADER ((uint64_t)PINRING_REGION_HEADER_BYTES)
 #define BYTES (HEADER + 8 * PAGE)
@@ -202,7 +202,7 @@ TEST_F(hostile, what_is_altered_below_is_good_as_it_is)
 
 TEST_F(hostile, unknown_operations_are_refused)
 {
-	struct pinring_executor_info info = PINRING_INIT(struct pinring_executor_info);
+	struct pinring_executor_info info;
 	struct pinring_command c = good(PINRING_OP_COPY);
 	unsigned int unknown = 0, wrong = 0, next = 0;
 
@@ -226,13 +226,7 @@ TEST_F(hostile, unknown_operations_are_refused)
 	EXPECT_EQ(0, wrong);
 	EXPECT_EQ(0, changed(self));
 	/* It counts after it has answered. */
-	for (int looks = 0; looks < 10000; looks++) {
-		ASSERT_EQ(0, pinring_executor_info(self->ex, &info));
-		if (info.telemetry.failed == unknown)
-			break;
-		usleep(1000);
-	}
-	EXPECT_EQ(unknown, info.telemetry.failed);
+	EXPECT_TRUE(COMES_TRUE((info = info_of(self->ex)).telemetry.failed == unknown));
 	EXPECT_EQ(-EINVAL, info.error);
 	EXPECT_EQ(0xffff, info.error_operation);
 	EXPECT_EQ(0xffff, info.error_id);
@@ -627,17 +621,6 @@ TEST_F(hostile, fields_to_the_last_byte_are_all_right)
 }
 
 /* --------------------------------------------------------------------- fuzz */
-
-/* xorshift64* (Vigna, 2014): the same commands every run. */
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static uint64_t random_word(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return random_state * 0x2545f4914f6cdd1d;
-}
 
 static uint64_t below(uint64_t n)
 {

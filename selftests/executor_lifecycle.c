@@ -14,6 +14,7 @@
 #include <pinring/pinring.h>
 
 #include "executor_kind.h"
+#include "executor_test.h"
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
@@ -33,7 +34,6 @@
 		SKIP(return, "on a GPU " why); \
 	}
 
-#define SECOND 1000000000ll
 #define MIB (1ull << 20)
 #define DEPTH 64u
 #define FLOATS 100000u
@@ -83,36 +83,6 @@ FIXTURE_TEARDOWN(executor)
 #define CREATE() pinring_executor_create(self->device, &self->config, &self->ex)
 #define START() pinring_executor_start(self->device, &self->config, &self->ex)
 #define ATTACH() pinring_executor_attach(self->ex, self->r)
-
-#define SAYS(word) \
-	EXPECT_NE(NULL, strstr(pinring_error(), word)) \
-		TH_LOG("no '%s' in \"%s\"", (word), pinring_error())
-
-static int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-/* Loops until `condition` holds, 10 s at most; says whether it did. */
-#define COMES_TRUE(condition) __extension__ ({ \
-	int64_t __deadline = now_ns() + 10 * SECOND; \
-	bool __true; \
-	while (!(__true = (condition)) && now_ns() < __deadline) \
-		usleep(200); \
-	__true; })
-
-static struct pinring_executor_info info_of(const struct pinring_executor *ex)
-{
-	struct pinring_executor_info info =
-		PINRING_INIT(struct pinring_executor_info);
-
-	if (pinring_executor_info(ex, &info))
-		memset(&info, 0, sizeof(info));
-	return info;
-}
 
 static struct pinring_command nop(uint32_t id)
 {
@@ -1181,16 +1151,6 @@ TEST_F(executor, a_child_closes_its_copy_and_the_parents_goes_on)
 }
 
 /* ------------------------------------------------------------------- storm */
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static uint32_t random_bits(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (uint32_t)(random_state * 0x2545f4914f6cdd1d >> 32);
-}
-
 struct expected {
 	uint64_t ticket;
 	int status;

@@ -11,8 +11,8 @@
 #include <pinring/pinring.h>
 
 #include "executor_kind.h"
+#include "executor_test.h"
 
-#define SECOND 1000000000ll
 #define MIB (1ull << 20)
 #define MARGIN 64 /* floats beside an operand, that nothing may touch */
 #define LONGEST ((1u << 20) + 7)
@@ -97,22 +97,6 @@ FIXTURE_TEARDOWN(executors)
 	free(self->b);
 	free(self->first);
 	free(self->right);
-}
-
-/* xorshift64* (Vigna, 2014): the same inputs every run. */
-static uint64_t random_state = 0x9e3779b97f4a7c15;
-
-static uint32_t random_bits(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (uint32_t)(random_state * 0x2545f4914f6cdd1d >> 32);
-}
-
-static float random_float(float range)
-{
-	return ((float)(random_bits() >> 8) * 0x1p-23f - 1.0f) * range;
 }
 
 static const uint32_t special_bits[] = {

@@ -8,8 +8,8 @@
 #include <pinring/pinring.h>
 
 #include "executor_kind.h"
+#include "executor_test.h"
 
-#define SECOND 1000000000ll
 #define COUNT 1024
 
 FIXTURE(services)

@@ -10,7 +10,8 @@
 
 #include <pinring/pinring.h>
 
-#define SECOND 1000000000ll
+#include "executor_test.h"
+
 #define MIB (1ull << 20)
 #define THREADS 8
 #define FLOATS 64u /* of each thread's */
@@ -173,16 +174,6 @@ static void *waits(void *arg)
 		check(c, round, &done);
 	}
 	return NULL;
-}
-
-static struct pinring_executor_info info_of(const struct pinring_executor *ex)
-{
-	struct pinring_executor_info info =
-		PINRING_INIT(struct pinring_executor_info);
-
-	if (pinring_executor_info(ex, &info))
-		memset(&info, 0, sizeof(info));
-	return info;
 }
 
 TEST_F_TIMEOUT(shared, everyone_gets_its_own_answers, 120)

@@ -9,6 +9,7 @@
 #include <math.h>
 
 #include "../gpu/kernels/reduce.h"
+#include "executor_test.h"
 
 typedef void (*range_fn)(float *dst, const float *a, const float *b, float s0,
 			 float s1, __u64 begin, __u64 end);
@@ -50,23 +51,7 @@ static const __u32 special_bits[] = {
 static float in_a[MARGIN + LONGEST + MARGIN], in_b[MARGIN + LONGEST + MARGIN];
 static float out[MARGIN + LONGEST + MARGIN];
 
-/* xorshift64* (Vigna, 2014): the same inputs every run. */
-static __u64 random_state = 0x9e3779b97f4a7c15;
-
-static __u32 random_bits(void)
-{
-	random_state ^= random_state >> 12;
-	random_state ^= random_state << 25;
-	random_state ^= random_state >> 27;
-	return (__u32)(random_state * 0x2545f4914f6cdd1d >> 32);
-}
-
 /* Between -range and range. */
-static float random_float(float range)
-{
-	return ((float)(random_bits() >> 8) * 0x1p-23f - 1.0f) * range;
-}
-
 /* Every pair of special values, and between them any bits and ordinary floats. */
 static void fill_inputs(void)
 {

@@ -15,9 +15,9 @@
 
 #include <gpu/loop_cuda.h>
 
+#include "../executor_test.h"
 #include "simt.h"
 
-#define SECOND 1000000000ll
 #define RIG_SLOTS 64
 
 void pinring_loop_cuda(void *self);
@@ -35,21 +35,6 @@ struct rig {
 	struct simt_grid *grid;
 	__u64 epoch;
 };
-
-static inline int64_t now_ns(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * SECOND + t.tv_nsec;
-}
-
-#define COMES_TRUE(condition) __extension__ ({ \
-	int64_t __deadline = now_ns() + 20 * SECOND; \
-	bool __true; \
-	while (!(__true = (condition)) && now_ns() < __deadline) \
-		usleep(100); \
-	__true; })
 
 /* Rings of `capacity` slots; the workers may be more than there will be blocks. */
 static inline struct rig *rig_new(__u64 capacity, __u64 workers)
