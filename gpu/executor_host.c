@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: MIT
 /* executor_host.c - the executor as threads of this process. */
 #define _GNU_SOURCE
+#ifdef __x86_64__
+#include <cpuid.h>
+#endif
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
@@ -43,19 +46,35 @@ static bool always(void)
 }
 
 #ifdef __x86_64__
+/*
+ * These bits of CPUID leaf 7, and the kernel saves registers of these kinds (bits
+ * of XCR0). For __builtin_cpu_supports() libgcc would bring 4.5 KiB.
+ */
+static bool has(unsigned int features, unsigned int registers)
+{
+	unsigned int a, b, c, d, saved;
+
+	if (!__get_cpuid(1, &a, &b, &c, &d) || !(c & bit_OSXSAVE) ||
+	    !(c & bit_FMA))
+		return false;
+	__asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
+	return (saved & registers) == registers &&
+	       __get_cpuid_count(7, 0, &a, &b, &c, &d) &&
+	       (b & features) == features;
+}
+
+#define V3 (bit_AVX2 | bit_BMI2)
+#define V4 (V3 | bit_AVX512F | bit_AVX512BW | bit_AVX512CD | bit_AVX512DQ | \
+	    bit_AVX512VL)
+
 static bool has_v3(void)
 {
-	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-	       __builtin_cpu_supports("bmi2");
+	return has(V3, 0x6); /* xmm, ymm */
 }
 
 static bool has_v4(void)
 {
-	return has_v3() && __builtin_cpu_supports("avx512f") &&
-	       __builtin_cpu_supports("avx512bw") &&
-	       __builtin_cpu_supports("avx512cd") &&
-	       __builtin_cpu_supports("avx512dq") &&
-	       __builtin_cpu_supports("avx512vl");
+	return has(V4, 0xe6); /* and masks, the upper halves, zmm16 and up */
 }
 #endif
 
