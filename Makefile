@@ -155,17 +155,19 @@ $(BUILD)/lib/%.o: lib/%.c $(STAMP) | $(staged)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) $(SMALL) -fPIC -fvisibility=hidden -c $< -o $@
 
-# A command goes through tickets.c; the others start and stop.
+# A command goes through these two; the others start and stop.
+quick_tickets := $(no_tables)
+quick_coordinator_host := $(LOOP_CFLAGS) $(less) $(no_tables)
 $(BUILD)/gpu/%.o: gpu/%.c $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) $(if $(filter tickets,$*),$(no_tables),$(SMALL)) -fPIC -fvisibility=hidden -c $< -o $@
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(LIB_CPPFLAGS) $(CFLAGS_ALL) $(or $(quick_$*),$(SMALL)) -fPIC -fvisibility=hidden -c $< -o $@
 
 $(isas:%=$(BUILD)/gpu/loop_host_%.o): $(BUILD)/gpu/loop_host_%.o: gpu/loop_host.c $(STAMP) | $(staged)
 	$(say) CC $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LOOP_CFLAGS) $(no_tables) $(isa_$*) \
-		-DPINRING_LOOP_NAME=pinring_loop_run_$* -fPIC -fvisibility=hidden -c $< -o $@
+		-DPINRING_RUN_NAME=pinring_run_$* -fPIC -fvisibility=hidden -c $< -o $@
 
 $(SO): $(lib_obj) lib/libpinring.map
 	$(say) LD $@

@@ -218,7 +218,7 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
 	way = pinring_agree(way);
 	if (way & PINRING_WAY_TEAM) {
 		pinring_team_begin(loop);
-		result = pinring_run_job(loop, 0);
+		result = pinring_team_run(loop, 0);
 		if (pinring_fault(loop)) {
 			pinring_give_up(loop, &turn);
 			return 0;
@@ -362,7 +362,7 @@ PINRING_FN void pinring_loop_run(struct pinring_loop *loop, __u64 worker)
 		return;
 	}
 	while (pinring_team_wait(loop, worker, &generation))
-		(void)pinring_run_job(loop, worker);
+		(void)pinring_team_run(loop, worker);
 }
 
 #endif /* PINRING_COORDINATOR_H */

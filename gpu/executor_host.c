@@ -21,24 +21,23 @@
 
 #define SIGNAL_STACK 32768
 
-/* The loop as compiled for one instruction set. */
+/* The operations as compiled for one instruction set. */
 struct isa {
 	const char *name;
 	bool (*supported)(void);
-	void (*run)(struct pinring_loop *loop, __u64 worker);
+	float (*run)(struct pinring_loop *loop, __u64 worker);
 };
 
 struct host {
 	pthread_t threads[PINRING_THREADS_MAX];
-	const struct isa *isa;
 	struct pinring_team team;
 	struct pinring_loop loop;
 	struct pinring_profile counts;
 };
 
-void pinring_loop_run_base(struct pinring_loop *loop, __u64 worker);
-void pinring_loop_run_v3(struct pinring_loop *loop, __u64 worker);
-void pinring_loop_run_v4(struct pinring_loop *loop, __u64 worker);
+float pinring_run_base(struct pinring_loop *loop, __u64 worker);
+float pinring_run_v3(struct pinring_loop *loop, __u64 worker);
+float pinring_run_v4(struct pinring_loop *loop, __u64 worker);
 
 static bool always(void)
 {
@@ -80,10 +79,10 @@ static bool has_v4(void)
 
 static const struct isa isas[] = {
 #ifdef __x86_64__
-	{ "x86-64-v4", has_v4, pinring_loop_run_v4 },
-	{ "x86-64-v3", has_v3, pinring_loop_run_v3 },
+	{ "x86-64-v4", has_v4, pinring_run_v4 },
+	{ "x86-64-v3", has_v3, pinring_run_v3 },
 #endif
-	{ "baseline", always, pinring_loop_run_base },
+	{ "baseline", always, pinring_run_base },
 };
 
 /* The best this CPU runs, or a lesser one named by PINRING_ISA (for tests). */
@@ -152,7 +151,7 @@ static int host_prepare(struct pinring_executor *ex,
 		return pinring_fail(device, -ENOMEM,
 				    "no memory for an executor");
 	memset(h, 0, sizeof(*h));
-	h->isa = isa;
+	h->team.run = isa->run;
 	ex->isa = isa->name;
 	ex->loop = h;
 	return 0;
@@ -201,7 +200,7 @@ static void *worker_main(void *arg)
 
 	free(arg);
 	sigaltstack(&ours, &before);
-	w.host->isa->run(&w.host->loop, w.number);
+	pinring_loop_host(&w.host->loop, w.number);
 	sigaltstack(&before, NULL);
 	return NULL;
 }

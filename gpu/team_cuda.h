@@ -331,6 +331,9 @@ PINRING_FN void pinring_team_begin(struct pinring_loop *loop)
 	__syncthreads();
 }
 
+/* A worker's part of the job: run.h */
+#define pinring_team_run pinring_run_job
+
 /* Coordinator: let all go. */
 PINRING_FN void pinring_team_end(struct pinring_loop *loop)
 {

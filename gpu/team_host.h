@@ -40,7 +40,9 @@ struct pinring_team {
 	__u64 sleepers PINRING_ALIGNED(128);
 	struct pinring_gate gate;
 	struct pinring_gate kernels; /* a fault leaves it half full for ever */
-	__u64 workers PINRING_ALIGNED(128); /* fixed */
+	__u64 workers PINRING_ALIGNED(128); /* fixed, as all below */
+	/* pinring_run_job() of run.h, for the instruction set chosen */
+	float (*run)(struct pinring_loop *loop, __u64 worker);
 	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
 	struct pinring_doorbell *done; /* the host may sleep on it */
 	struct pinring_doorbell *asked; /* and its services on this one */
@@ -129,6 +131,9 @@ PINRING_FN double pinring_part_exp_shift(float *dst, const float *a, float max,
 {
 	return pinring_exp_shift_range(dst, a, max, begin, end);
 }
+
+/* coordinator_host.c: every thread of the executor calls this once. */
+void pinring_loop_host(struct pinring_loop *loop, __u64 worker);
 
 /* executor_host.c */
 void pinring_team_sleep(struct pinring_team *team, __u64 generation);
@@ -221,6 +226,12 @@ PINRING_FN void pinring_team_begin(struct pinring_loop *loop)
 {
 	if (loop->job.workers > 1)
 		pinring_team_advance(loop->team, 0);
+}
+
+/* A worker's part of the job. */
+PINRING_FN float pinring_team_run(struct pinring_loop *loop, __u64 worker)
+{
+	return loop->team->run(loop, worker);
 }
 
 /* Coordinator: let all go. */
