@@ -211,6 +211,16 @@ static int choose_ops(struct pinring_executor *ex,
 	return prepare(ex, PINRING_EXECUTOR_HOST, ex->device, config);
 }
 
+/* For those who look on, in other processes. */
+static void tell(const struct pinring_executor *ex)
+{
+	pinring_store_pair(&ex->control->kind, ex->config.kind,
+			   (uint32_t)ex->config.gpu);
+	/* Only what is not in host memory is flushed. */
+	pinring_store_pair(&ex->control->workers, ex->config.threads,
+			   ex->flush != NULL);
+}
+
 int pinring_executor_create(struct pinring_device *device,
 			    const struct pinring_executor_config *config,
 			    struct pinring_executor **out)
@@ -261,6 +271,7 @@ int pinring_executor_create(struct pinring_device *device,
 		rc = ex->ops->init(ex);
 	if (rc)
 		goto fail;
+	tell(ex);
 	*out = ex;
 	return 0;
 fail:

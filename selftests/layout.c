@@ -371,7 +371,11 @@ static const struct field_case message_header[] = {
 static const struct field_case control_block[] = {
 	AT(pinring_control_block, wanted, 0, 8),
 	AT(pinring_control_block, host_heartbeat, 8, 8),
-	AT(pinring_control_block, host_reserved, 16, 48),
+	AT(pinring_control_block, kind, 16, 4),
+	AT(pinring_control_block, gpu, 20, 4),
+	AT(pinring_control_block, workers, 24, 4),
+	AT(pinring_control_block, commands_apart, 28, 4),
+	AT(pinring_control_block, host_reserved, 32, 32),
 	AT(pinring_control_block, reached, 64, 8),
 	AT(pinring_control_block, heartbeat, 72, 8),
 	AT(pinring_control_block, taken, 80, 8),

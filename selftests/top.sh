@@ -64,6 +64,7 @@ test_table()
 	is "one that is full, and once was too full" "spsc 4x64 [########] 100% 1 0" "$(row full)"
 	is "half of a line ring" "line 8x56 [####....] 50% 0 0" "$(row line)"
 	is "a quarter of two lanes" "lanes 16x64 [##......] 25% 0 0" "$(row fan)"
+	is "a quarter of a device ring" "device 8x64 [##......] 25% 0 0" "$(row far)"
 	is "before the slowest reader of a broadcast ring" "broadcast 8x64 [######..] 75% 0 0" \
 		"$(row cast)"
 	is "a quarter of a byte ring" "bytes 4 KiB [##......] 0 0" "$(row letters)"
@@ -108,6 +109,97 @@ test_hostile()
 	is "is JSON all the same" 1 "$(once --json wiped$$ | grep -c '"name": "?\[2Jwiped'$$'?out?"')"
 	kill $hostile
 	wait $hostile 2>/dev/null
+}
+
+# the executor of process $child, without figures that differ each time
+executor()
+{
+	once pinring-executor | awk -v pid="$child" '
+	/^ *[0-9]+ / { here = $4 ~ "/" pid "$" }
+	here && /^  executor/ { on = 1 }
+	here && /^  telemetry/ { on = 0 }
+	here && on { gsub(/[0-9.]+ [num]?s/, "N"); sub(/[0-9]+% idle/, "N% idle"); print }
+	here && $1 == "commands" { print $1, $2, $3, $4, $5 }'
+}
+
+# What all executors tell after the commands of `traffic NAME host`.
+told()
+{
+	cat <<END
+    commands: 5, 0/s; 1 failed; 0 being carried out
+    last error -22: command 7, add: an operand's region is not attached
+END
+}
+
+# test_executor WORD WHERE
+test_executor()
+{
+	begin executor-$$ "$1"
+	# It tells when it has nothing else to do.
+	tries=0
+	until executor | grep -q '^    add  *4 ' || [ $tries -gt 300 ]; do
+		sleep 0.1
+		tries=$((tries + 1))
+	done
+	is "an executor on $2" "  executor on $2: active, N% idle" "$(executor | head -n 1)"
+	is "what it has done, and what went wrong" "$(told)" "$(executor | sed -n 2,3p)"
+	is "of each operation how often, and in what time" \
+		"nop 1 not timed, add 4 half below N, 99% below N" \
+		"$(executor | awk '$1 == "nop" || $1 == "add" { $1 = $1; printf "%s%s", n++ ? ", " : "", $0 }')"
+	is "how many came in a row" 1 "$(executor | grep -c '^    commands in a row: half below ')"
+	is "what is in its rings" "commands device 512x64 [........] 0%" "$(executor | tail -n 1)"
+	if command -v python3 >/dev/null; then
+		once --json pinring-executor >"$tmp/top.json"
+		check "the same as JSON" python3 -c 'import json, sys
+region, = [r for r in json.load(open(sys.argv[1]))["regions"] if r["pid"] == int(sys.argv[2])]
+e = region["executor"]
+assert e["kind"] == sys.argv[3] and e.get("gpu", 0) == 0 and e["workers"] == 2
+assert e["processed"] == 5 and e["failed"] == 1 and e["elements"] == 9000
+assert e["taken"] == e["completed"] == 5 and 0 <= e["idle"] <= 1
+assert e["idle_ns"] <= e["alive_ns"] and e["state"] == "active"
+assert (e["error"]["errno"], e["error"]["id"], e["error"]["operation"]) == (22, 7, 3)
+nop, add = e["operations"]
+assert (nop["name"], nop["count"], add["name"], add["count"]) == ("nop", 1, "add", 4)
+assert "p50_below_ns" not in nop and 0 < add["p50_below_ns"] <= add["p99_below_ns"]
+' "$tmp/top.json" "$child" "$1"
+	else
+		skip "the same as JSON" "no python3 to read it with"
+	fi
+	kill "$child"
+	wait "$child" 2>/dev/null
+}
+
+test_executors()
+{
+	test_executor host "2 host threads"
+	if [ -f "$build/selftests/cuda/libcuda.so.1" ]; then
+		LD_LIBRARY_PATH=$build/selftests/cuda
+		export LD_LIBRARY_PATH
+		test_executor cuda "GPU 0, 2 blocks"
+		unset LD_LIBRARY_PATH
+	else
+		skip "an executor on a GPU" "no fake libcuda.so.1: apt-get install g++"
+	fi
+}
+
+# Every word of an executor is the largest there is.
+test_liar()
+{
+	begin liar-$$ liar
+	once liar-$$ >"$tmp/liar"
+	is "an executor that lies is shown once" 1 "$(grep -c '^  executor on' "$tmp/liar")"
+	is "says no more than it can" \
+		"  executor on what it does not tell: failed, 100% idle, commands in GPU memory" \
+		"$(grep '^  executor on' "$tmp/liar")"
+	is "has run what there is" 64 "$(grep -c 'half below 131 us, 99% unbounded' "$tmp/liar")"
+	is "and a ring that is none" "not to be read" \
+		"$(sed -n 's/^ *commands  *device  *//p' "$tmp/liar")"
+	if command -v python3 >/dev/null; then
+		once --json liar-$$ >"$tmp/top.json"
+		check "and is JSON all the same" python3 -m json.tool "$tmp/top.json"
+	fi
+	kill "$child"
+	wait "$child" 2>/dev/null
 }
 
 # As nobody: root may see everything.
@@ -271,6 +363,8 @@ test_table
 test_hostile
 test_others
 test_ends
+test_executors
+test_liar
 if ! "$pinring" info | grep -q '^tool *screen *yes'; then
 	skip "the screen" "built without libncurses-dev"
 elif ! command -v tmux >/dev/null; then

@@ -2,7 +2,7 @@
 /*
  * traffic.c - a region with rings in it, for those who look on; no test itself.
  *
- *	traffic NAME [hostile | poisoned | 0666]
+ *	traffic NAME [hostile | poisoned | host | cuda | liar | 0666]
  *
  * Makes a region of that name, with a ring of each kind, filled to a part that is
  * known, and one, "flow", through which messages go. Says "ready", and ends when
@@ -11,6 +11,8 @@
  * hostile: one whose names would clear the screen and whose rings would be walked
  * over for long. poisoned: one with a page that the kernel takes for broken; for
  * root in a virtual machine, because the memory is gone until that is booted anew.
+ * host, cuda: an executor of that kind, which has carried out some commands, and
+ * refused one. liar: what could be one, where nothing that is told can be true.
  * 0666 or another mode: one that the kernel module publishes with that.
  */
 #include <poll.h>
@@ -74,6 +76,19 @@ static void make_bytes(struct pinring_region *region)
 	check(pinring_bytes_producer_open(region, "letters", &p), "letters");
 	check(pinring_bytes_push(&p, message, sizeof(message)), "letters");
 	pinring_bytes_producer_close(&p);
+}
+
+/* A quarter of a ring to a device. */
+static void make_device(struct pinring_region *region)
+{
+	static const __u64 words[PINRING_SLOT_WORDS];
+	struct pinring_device_producer p;
+	int i;
+
+	check(pinring_device_ring_create(region, "far", 8), "far");
+	check(pinring_device_producer_open(region, "far", &p), "far");
+	for (i = 0; i < 2; i++)
+		check(pinring_device_send(&p, words) - 1, "far");
 }
 
 /* Two lanes, of which one is half full. */
@@ -178,6 +193,76 @@ static void hostile(struct pinring_device *device, const char *said)
 	until_the_end();
 }
 
+#define COUNT 3000
+#define WAIT_NS 60000000000
+
+/* Three of one kind, one that takes no time, and one that is refused. */
+static void execute(struct pinring_device *device, const char *name,
+		    uint32_t kind)
+{
+	struct pinring_executor_config config = pinring_executor_defaults();
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+	struct pinring_command add = { .id = 7, .operation = PINRING_OP_ADD,
+				       .count = COUNT };
+	struct pinring_command nop = { .operation = PINRING_OP_NOP };
+	struct pinring_completion done;
+	struct pinring_object_info info;
+	struct pinring_executor *ex;
+	struct pinring_region *region;
+	int i;
+
+	rc.name = name;
+	check(pinring_region_create(device, &rc, &region), "region");
+	check(pinring_object_create(region, "data", PINRING_OBJECT_BYTES,
+				    COUNT * sizeof(float), 0, &info), "data");
+	config.kind = kind;
+	config.threads = 2;
+	check(pinring_executor_start(device, &config, &ex), "executor");
+	check(pinring_executor_attach(ex, region), "executor");
+	add.dst.offset = info.offset;
+	add.a = add.dst;
+	add.b = add.dst;
+	for (i = 0; i < 3; i++)
+		check(pinring_executor_call(ex, &add, WAIT_NS, &done), "add");
+	check(pinring_executor_call(ex, &nop, WAIT_NS, &done), "nop");
+	add.dst.region = 5;
+	check(pinring_executor_call(ex, &add, WAIT_NS, &done), "add");
+	until_the_end();
+	pinring_executor_close(ex, WAIT_NS);
+}
+
+static void make_bytes_of(struct pinring_region *region, const char *name,
+			  uint32_t type, uint64_t size)
+{
+	struct pinring_object_info info;
+
+	check(pinring_object_create(region, name, type, size, 128, &info), name);
+	memset(pinring_region_at(region, info.offset, size), 0xff, size);
+}
+
+static void liar(struct pinring_device *device, const char *name)
+{
+	struct pinring_region_config config = pinring_region_defaults(1 << 20);
+	struct pinring_region *region;
+
+	config.name = name;
+	check(pinring_region_create(device, &config, &region), "region");
+	make_bytes_of(region, "control", PINRING_OBJECT_CONTROL,
+		      sizeof(struct pinring_control_block));
+	make_bytes_of(region, "telemetry", PINRING_OBJECT_TELEMETRY,
+		      sizeof(struct pinring_telemetry));
+	make_bytes_of(region, "profile", PINRING_OBJECT_PROFILE,
+		      sizeof(struct pinring_profile));
+	make_bytes_of(region, "commands", PINRING_OBJECT_DEVICE_RING, 4096);
+	/* And one that is cut off before it has said anything. */
+	check(pinring_region_create(device, &config, &region), "region");
+	make_bytes_of(region, "control", PINRING_OBJECT_CONTROL,
+		      sizeof(struct pinring_control_block));
+	make_bytes_of(region, "telemetry", PINRING_OBJECT_TELEMETRY, 64);
+	make_bytes_of(region, "profile", PINRING_OBJECT_PROFILE, 128);
+	until_the_end();
+}
+
 static void poisoned(const char *name)
 {
 	struct pinring_device_config embedded =
@@ -217,7 +302,8 @@ int main(int argc, char **argv)
 	struct pinring_device *device;
 
 	if (argc < 2) {
-		fputs("usage: traffic NAME [hostile | poisoned | MODE]\n", stderr);
+		fputs("usage: traffic NAME [hostile | poisoned | host | cuda | liar | MODE]\n",
+		      stderr);
 		return 2;
 	}
 	if (argc > 2 && !strcmp(argv[2], "poisoned")) {
@@ -229,6 +315,16 @@ int main(int argc, char **argv)
 		hostile(device, argv[1]);
 		return 0;
 	}
+	if (argc > 2 && !strcmp(argv[2], "liar")) {
+		liar(device, argv[1]);
+		return 0;
+	}
+	if (argc > 2 && (!strcmp(argv[2], "host") || !strcmp(argv[2], "cuda"))) {
+		execute(device, argv[1],
+			argv[2][0] == 'h' ? PINRING_EXECUTOR_HOST :
+					    PINRING_EXECUTOR_CUDA);
+		return 0;
+	}
 	config.name = argv[1];
 	if (argc > 2)
 		config.mode = (uint32_t)strtoul(argv[2], NULL, 8);
@@ -236,6 +332,7 @@ int main(int argc, char **argv)
 	make_spsc(region);
 	make_line(region);
 	make_bytes(region);
+	make_device(region);
 	make_lanes(region);
 	make_broadcast(region);
 	flow(region);

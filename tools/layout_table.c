@@ -425,6 +425,10 @@ static const struct layout_field control_block[] = {
 #define R(field, who) F(pinring_control_block, field, who)
 	R(wanted, "host"),
 	R(host_heartbeat, "host"),
+	R(kind, "host"),
+	R(gpu, "host"),
+	R(workers, "host"),
+	R(commands_apart, "host"),
 	R(host_reserved, "nobody"),
 	R(reached, "executor"),
 	R(heartbeat, "executor"),

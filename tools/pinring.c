@@ -15,7 +15,7 @@ static const char help_text[] =
 	"  pinring knob [NAME [VALUE]]       what an administrator can set of the module\n"
 	"  pinring layout [STRUCT] [--json]  the structs in shared memory, byte by byte\n"
 	"  pinring run room ...              a sound in a room, through a persistent kernel\n"
-	"  pinring top [NAME]                regions and rings, live\n"
+	"  pinring top [NAME]                regions, rings and executors, live\n"
 	"  pinring help                      this text\n"
 	"  pinring --version                 the version of the library\n"
 	"\n"

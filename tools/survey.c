@@ -99,6 +99,13 @@ static void read_objects(struct survey *survey, struct survey_region *region,
 		if (survey_object(inside, &info, o, &survey->budget))
 			region->object_count++;
 	}
+	region->executor = survey_executor(inside);
+	for (i = 0; region->executor && region->executor->commands_apart &&
+		    (int)i < region->object_count;
+	     i++)
+		/* What lies here is only what was read of it. */
+		if (!strcmp(region->objects[i].name, "commands"))
+			region->objects[i].fill = -1.0;
 	region->open = region->objects;
 }
 
@@ -158,7 +165,7 @@ void survey_look(struct survey *survey, struct survey_region *region, int fd)
 
 /* --------------------------------------------------------------------- rates */
 
-static double per_second(uint64_t now, uint64_t then, double seconds)
+double survey_rate(uint64_t now, uint64_t then, double seconds)
 {
 	/* Somebody may have made another one of that name. */
 	return now > then && seconds > 0.0 ? (double)(now - then) / seconds :
@@ -179,9 +186,9 @@ static void compare_objects(struct survey_region *now,
 
 			if (p->type != o->type || strcmp(p->name, o->name))
 				continue;
-			o->sent_rate = per_second(o->sent, p->sent, seconds);
-			o->received_rate = per_second(o->received, p->received,
-						      seconds);
+			o->sent_rate = survey_rate(o->sent, p->sent, seconds);
+			o->received_rate = survey_rate(o->received, p->received,
+						       seconds);
 			break;
 		}
 		/* The others tell of messages that are in a ring, too. */
@@ -195,18 +202,22 @@ static void compare(struct survey *now, const struct survey *then)
 	double seconds = (double)(now->time_ns - then->time_ns) * 1e-9;
 	int i;
 
-	now->rings_rate = per_second(now->module.rings, then->module.rings,
-				     seconds);
-	now->signals_rate = per_second(now->module.signals,
-				       then->module.signals, seconds);
-	now->sleeps_rate = per_second(now->module.sleeps, then->module.sleeps,
+	now->rings_rate = survey_rate(now->module.rings, then->module.rings,
 				      seconds);
+	now->signals_rate = survey_rate(now->module.signals,
+					then->module.signals, seconds);
+	now->sleeps_rate = survey_rate(now->module.sleeps, then->module.sleeps,
+				       seconds);
 	for (i = 0; i < now->count; i++) {
 		struct survey_region *r = &now->regions[i];
 		const struct survey_region *p = find(then, r->device, r->id);
 
-		if (p)
-			compare_objects(r, p, seconds);
+		if (!p)
+			continue;
+		compare_objects(r, p, seconds);
+		if (r->executor && p->executor)
+			survey_executor_compare(r->executor, p->executor,
+						seconds);
 	}
 }
 
@@ -220,6 +231,12 @@ static bool is_wanted(const struct survey_region *region, char *const *names)
 	return false;
 }
 
+static void drop(struct survey_region *region)
+{
+	free(region->objects);
+	free(region->executor);
+}
+
 static void keep(struct survey *survey, char *const *names)
 {
 	int i, kept = 0;
@@ -228,7 +245,7 @@ static void keep(struct survey *survey, char *const *names)
 		if (is_wanted(&survey->regions[i], names))
 			survey->regions[kept++] = survey->regions[i];
 		else
-			free(survey->regions[i].objects);
+			drop(&survey->regions[i]);
 	}
 	survey->count = kept;
 }
@@ -269,7 +286,7 @@ void survey_free(struct survey *survey)
 	int i;
 
 	for (i = 0; i < survey->count; i++)
-		free(survey->regions[i].objects);
+		drop(&survey->regions[i]);
 	free(survey->regions);
 	memset(survey, 0, sizeof(*survey));
 }

@@ -36,6 +36,38 @@ struct survey_object {
 	double sent_rate, received_rate; /* a second, since the look before */
 };
 
+/* Commands of one operation; times as survey_executor's bursts. */
+struct survey_operation {
+	uint32_t operation; /* of the last row: any above */
+	const char *name; /* NULL: it has none */
+	uint64_t count;
+	uint64_t p50_ns, p99_ns; /* 0: none was timed */
+};
+
+#define SURVEY_ENDLESS UINT64_MAX
+
+struct survey_executor {
+	uint32_t kind; /* enum pinring_executor_kind; 0: not told */
+	uint32_t gpu, workers;
+	bool commands_apart; /* the command ring is in GPU memory */
+	uint32_t state; /* enum pinring_state, or what stands there */
+	uint64_t heartbeat, taken, completed;
+	uint64_t in_flight; /* taken, and not completed */
+	int32_t error;
+	uint32_t error_id, error_operation, error_reason;
+	uint64_t processed, failed, elements, busy_ns, longest_ns;
+	uint64_t alive_ns, idle_ns;
+	/*
+	 * Commands that came without a break, and how often: half of these and
+	 * 99 of 100 are below p50 and p99, powers of two; or SURVEY_ENDLESS.
+	 */
+	uint64_t bursts, burst_p50, burst_p99;
+	double idle; /* 0 to 1, since the look before */
+	double rate; /* processed a second, likewise */
+	int operation_count;
+	struct survey_operation operations[PINRING_PROFILE_OPERATIONS];
+};
+
 struct survey_region {
 	dev_t device; /* of the memfd's inode; 0: a region of the module */
 	uint64_t id; /* the module's, or the inode */
@@ -54,6 +86,7 @@ struct survey_region {
 	char reason[160]; /* why it is not open */
 	struct survey_object *objects;
 	int object_count;
+	struct survey_executor *executor; /* NULL: it is not one's */
 	double rate; /* messages sent a second, of all rings */
 };
 
@@ -87,6 +120,10 @@ struct survey_region *survey_region(struct survey *survey, dev_t device,
 /* Copies what can be printed. */
 void survey_text(char *to, size_t size, const char *from);
 
+/* part of whole, 0 to 1, whatever they are; by how much it grew a second. */
+double survey_share(double part, double whole);
+double survey_rate(uint64_t now, uint64_t then, double seconds);
+
 /* survey.c: looks inside, unless that was done or is of no use. */
 void survey_look(struct survey *survey, struct survey_region *region, int fd);
 
@@ -103,5 +140,11 @@ void survey_processes(struct survey *survey);
 bool survey_object(struct pinring_region *region,
 		   const struct pinring_object_info *info,
 		   struct survey_object *object, uint64_t *budget);
+
+/* survey_executor.c: NULL: no executor's region, or no memory. free() it. */
+struct survey_executor *survey_executor(struct pinring_region *region);
+void survey_executor_compare(struct survey_executor *now,
+			     const struct survey_executor *then,
+			     double seconds);
 
 #endif /* PINRING_TOOL_SURVEY_H */

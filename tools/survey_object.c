@@ -23,7 +23,7 @@ static const void *header(const struct pinring_region *region,
 		       pinring_region_at(region, info->offset, info->length);
 }
 
-static double share(double part, double whole)
+double survey_share(double part, double whole)
 {
 	if (!(whole > 0.0) || !(part > 0.0))
 		return 0.0;
@@ -84,7 +84,7 @@ static double broadcast_fill(const struct pinring_region *region,
 		    tail > cursor && tail - cursor > behind)
 			behind = tail - cursor;
 	}
-	return share((double)behind, (double)capacity);
+	return survey_share((double)behind, (double)capacity);
 }
 
 static bool see_ring(struct pinring_region *region,
@@ -105,13 +105,14 @@ static bool see_ring(struct pinring_region *region,
 	if (info->type == PINRING_OBJECT_BROADCAST)
 		o->fill = broadcast_fill(region, info, ring.capacity);
 	else if (info->type == PINRING_OBJECT_BYTE_RING)
-		o->fill = share(difference(ring.sent.bytes,
-					   ring.received.bytes),
-				(double)ring.capacity);
+		o->fill = survey_share(difference(ring.sent.bytes,
+						  ring.received.bytes),
+				       (double)ring.capacity);
 	else
-		o->fill = share(difference(ring.sent.messages,
-					   ring.received.messages + ring.lost),
-				(double)ring.capacity * parts(region, info));
+		o->fill = survey_share(
+			difference(ring.sent.messages,
+				   ring.received.messages + ring.lost),
+			(double)ring.capacity * parts(region, info));
 	return true;
 }
 
@@ -150,16 +151,21 @@ static bool see_device_ring(struct pinring_region *region,
 			    const struct pinring_object_info *info,
 			    struct survey_object *o)
 {
-	const struct pinring_device_ring_header *h =
-		header(region, info, sizeof(*h));
+	__u64 payload[PINRING_SLOT_WORDS], full = 0;
+	struct pinring_device_consumer reader;
 
-	if (!h)
+	if (pinring_device_consumer_open(region, info->name, &reader))
 		return false;
-	/* No index is shared on the way: what was read is all that shows. */
-	o->capacity = load(&h->capacity);
+	o->capacity = reader.capacity;
 	o->slot_bytes = sizeof(struct pinring_device_slot);
-	o->sent = load(&h->head);
-	o->received = o->sent;
+	o->received = reader.index;
+	/* No index is shared on the way: the slots themselves tell. */
+	while (full < reader.capacity && pinring_device_peek(&reader, payload)) {
+		reader.index++;
+		full++;
+	}
+	o->sent = reader.index;
+	o->fill = survey_share((double)full, (double)reader.capacity);
 	return true;
 }
 
@@ -227,10 +233,11 @@ bool survey_object(struct pinring_region *region,
 	o->type = info->type;
 	o->fill = -1.0;
 	/*
-	 * A line ring's fill is found by a walk, and its maker decides how long
+	 * The fill of these is found by a walk, and its maker decides how long
 	 * that is, over memory that may not even be there yet.
 	 */
-	if (info->type == PINRING_OBJECT_LINE_RING) {
+	if (info->type == PINRING_OBJECT_LINE_RING ||
+	    info->type == PINRING_OBJECT_DEVICE_RING) {
 		if (info->length > *budget)
 			return true;
 		*budget -= info->length;

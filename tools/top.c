@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * top.c - `pinring top`: regions and rings, and what goes through them.
+ * top.c - `pinring top`: regions, rings and executors, and what goes through them.
  */
 #include <string.h>
 #include <time.h>
@@ -11,14 +11,14 @@
 #include "top.h"
 
 static const char help_text[] =
-	"pinring top: regions and rings, and what goes through them, live\n"
+	"pinring top: regions, rings, executors, and what goes through them, live\n"
 	"\n"
 	"  pinring top [--interval S] [NAME ...]\n"
 	"  pinring top --once | -n N [--json] [--interval S] [NAME ...]\n"
 	"\n"
 	"Regions of the kernel module, and those in memfds that your processes hold (as\n"
-	"root, everybody's); or of these, those with a NAME in their name. Keys: q\n"
-	"quits, ? shows the others.\n"
+	"root, everybody's); or of these, those with a NAME in their name. Executors are\n"
+	"called pinring-executor. Keys: q quits, ? shows the others.\n"
 	"\n"
 	"  --interval S   from one look to the next, in seconds (default 1)\n"
 	"  -n N           print N tables and leave; 0: until stopped\n"
@@ -74,6 +74,76 @@ static void json_object_line(struct json *json, const struct survey_object *o)
 	json_end(json);
 }
 
+/* SURVEY_ENDLESS has no number. */
+static void json_below(struct json *json, const char *key, uint64_t below)
+{
+	if (below && below != SURVEY_ENDLESS)
+		json_count(json, key, below);
+}
+
+static void json_error(struct json *json, const struct survey_executor *e)
+{
+	json_object(json, "error");
+	json_integer(json, "errno", -(int64_t)e->error);
+	json_count(json, "id", e->error_id);
+	json_count(json, "operation", e->error_operation);
+	json_count(json, "reason", e->error_reason);
+	json_text(json, "text", pinring_reason_text(e->error_reason));
+	json_end(json);
+}
+
+static void json_operation(struct json *json, const struct survey_operation *o)
+{
+	json_object(json, NULL);
+	json_count(json, "operation", o->operation);
+	if (o->name)
+		json_text(json, "name", o->name);
+	json_count(json, "count", o->count);
+	json_below(json, "p50_below_ns", o->p50_ns);
+	json_below(json, "p99_below_ns", o->p99_ns);
+	json_end(json);
+}
+
+static void json_executor(struct json *json, const struct survey_executor *e)
+{
+	static const char *const kinds[] = {
+		[PINRING_EXECUTOR_HOST] = "host",
+		[PINRING_EXECUTOR_CUDA] = "cuda",
+	};
+	int i;
+
+	json_object(json, "executor");
+	if (e->kind == PINRING_EXECUTOR_HOST || e->kind == PINRING_EXECUTOR_CUDA)
+		json_text(json, "kind", kinds[e->kind]);
+	if (e->kind == PINRING_EXECUTOR_CUDA)
+		json_count(json, "gpu", e->gpu);
+	json_count(json, "workers", e->workers);
+	json_bool(json, "commands_in_gpu_memory", e->commands_apart);
+	json_text(json, "state", pinring_state_name(e->state));
+	json_count(json, "heartbeat", e->heartbeat);
+	json_count(json, "taken", e->taken);
+	json_count(json, "completed", e->completed);
+	json_count(json, "processed", e->processed);
+	json_number(json, "processed_per_s", e->rate);
+	json_count(json, "failed", e->failed);
+	json_count(json, "elements", e->elements);
+	json_count(json, "busy_ns", e->busy_ns);
+	json_count(json, "longest_ns", e->longest_ns);
+	json_count(json, "alive_ns", e->alive_ns);
+	json_count(json, "idle_ns", e->idle_ns);
+	json_number(json, "idle", e->idle);
+	if (e->error)
+		json_error(json, e);
+	json_count(json, "bursts", e->bursts);
+	json_below(json, "burst_p50_below", e->burst_p50);
+	json_below(json, "burst_p99_below", e->burst_p99);
+	json_array(json, "operations");
+	for (i = 0; i < e->operation_count; i++)
+		json_operation(json, &e->operations[i]);
+	json_end(json);
+	json_end(json);
+}
+
 static void json_region(struct json *json, const struct survey_region *r)
 {
 	int i;
@@ -97,6 +167,8 @@ static void json_region(struct json *json, const struct survey_region *r)
 	json_bool(json, "open", r->open);
 	if (r->reason[0])
 		json_text(json, "reason", r->reason);
+	if (r->executor)
+		json_executor(json, r->executor);
 	json_array(json, "rings");
 	for (i = 0; i < r->object_count; i++)
 		json_object_line(json, &r->objects[i]);

@@ -254,6 +254,109 @@ static void print_object(struct top_page *page, const struct survey_object *o,
 	}
 }
 
+/* ------------------------------------------------------------------ executors */
+
+/* "below 16.4 us", of a power of two of nanoseconds; "below 16" of a count. */
+static void print_below(char *text, size_t size, uint64_t bound, bool time)
+{
+	static const char *const units[] = { "ns", "us", "ms", "s" };
+	double value = (double)bound;
+	int unit = 0;
+
+	if (bound == SURVEY_ENDLESS) {
+		snprintf(text, size, "unbounded");
+		return;
+	}
+	if (!time) {
+		snprintf(text, size, "below %" PRIu64, bound);
+		return;
+	}
+	while (value >= 1000.0 && unit < 3) {
+		value /= 1000.0;
+		unit++;
+	}
+	snprintf(text, size, "below %.*f %s", unit && value < 100.0, value,
+		 units[unit]);
+}
+
+static const char *runs_on(const struct survey_executor *e, char *text,
+			   size_t size)
+{
+	if (e->kind == PINRING_EXECUTOR_CUDA)
+		snprintf(text, size, "GPU %u, %u block%s", e->gpu, e->workers,
+			 plural(e->workers));
+	else if (e->kind == PINRING_EXECUTOR_HOST)
+		snprintf(text, size, "%u host thread%s", e->workers,
+			 plural(e->workers));
+	else
+		snprintf(text, size, "what it does not tell");
+	return text;
+}
+
+static const char *name_of(const char *name, uint32_t operation, char *text,
+			   size_t size)
+{
+	if (name)
+		return name;
+	snprintf(text, size, "operation %u", operation);
+	return text;
+}
+
+static void print_operation(struct top_page *page,
+			    const struct survey_operation *o)
+{
+	char count[16], half[24], most[24], name[32];
+
+	quantity_short(count, sizeof(count), (double)o->count);
+	print_below(half, sizeof(half), o->p50_ns, true);
+	print_below(most, sizeof(most), o->p99_ns, true);
+	print(page, TOP_PLAIN,
+	      o->p50_ns ? "    %-16s %6s  half %s, 99%% %s" :
+			  "    %-16s %6s  not timed",
+	      name_of(o->name, o->operation, name, sizeof(name)), count, half,
+	      most);
+}
+
+static void print_bursts(struct top_page *page, const struct survey_executor *e)
+{
+	char half[32], most[32];
+
+	if (!e->bursts)
+		return;
+	print_below(half, sizeof(half), e->burst_p50, false);
+	print_below(most, sizeof(most), e->burst_p99, false);
+	print(page, TOP_PLAIN, "    commands in a row: half %s, 99%% %s", half,
+	      most);
+}
+
+static void print_executor(struct top_page *page,
+			   const struct survey_executor *e)
+{
+	char on[64], rate[16], done[16], failed[16], flight[16], name[32];
+	int i;
+
+	quantity_short(done, sizeof(done), (double)e->processed);
+	quantity_short(rate, sizeof(rate), e->rate);
+	quantity_short(failed, sizeof(failed), (double)e->failed);
+	quantity_short(flight, sizeof(flight), (double)e->in_flight);
+	print(page, TOP_PLAIN, "  executor on %s: %s, %.0f%% idle%s",
+	      runs_on(e, on, sizeof(on)), pinring_state_name(e->state),
+	      e->idle * 100.0,
+	      e->commands_apart ? ", commands in GPU memory" : "");
+	print(page, TOP_PLAIN,
+	      "    commands: %s, %s/s; %s failed; %s being carried out", done,
+	      rate, failed, flight);
+	if (e->error)
+		print(page, TOP_PLAIN, "    last error %d: command %u, %s: %s",
+		      e->error, e->error_id,
+		      name_of(pinring_operation_name(e->error_operation),
+			      e->error_operation, name, sizeof(name)),
+		      pinring_reason_text(e->error_reason));
+	print_bursts(page, e);
+	for (i = 0; i < e->operation_count; i++)
+		print_operation(page, &e->operations[i]);
+}
+
 /* ---------------------------------------------------------------------- order */
 
 static enum top_sort order;
@@ -325,6 +428,8 @@ void top_page_make(struct top_page *page, struct survey *survey,
 		const struct survey_region *r = &survey->regions[i];
 
 		print_region(page, r, more);
+		if (r->executor)
+			print_executor(page, r->executor);
 		for (k = 0; k < r->object_count; k++)
 			print_object(page, &r->objects[k], more);
 	}

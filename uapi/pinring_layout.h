@@ -982,7 +982,13 @@ struct pinring_control_block {
 	__u64 wanted; /* epoch << 32 | enum pinring_state: active, paused,
 		       * draining or terminated */
 	__u64 host_heartbeat;
-	__u64 host_reserved[6];
+	/* what it is, for those who look on; written once, when it is made */
+	__u32 kind; /* enum pinring_executor_kind; 0: not told */
+	__s32 gpu; /* of kind CUDA */
+	__u32 workers; /* threads, or blocks of the GPU */
+	__u32 commands_apart; /* 1: the slots of the command ring lie in GPU
+			       * memory, those in the region are not used */
+	__u64 host_reserved[4];
 	/* executor writes */
 	__u64 reached; /* epoch answered << 32 | enum pinring_state */
 	__u64 heartbeat; /* advances while the loop runs */
