@@ -342,9 +342,13 @@ TEST_F(cuda, every_call_fails_once)
 			if (!rc)
 				break;
 			failed++;
-			EXPECT_NE(NULL, strstr(pinring_error(), "FAKE_ERROR_999")) {
-				TH_LOG("%s %d: %d %s", symbols[i], nth, rc,
-				       pinring_error());
+			/* Who waits long enough hears it from the watchdog. */
+			if (!strstr(pinring_error(), "the executor failed at")) {
+				EXPECT_NE(NULL, strstr(pinring_error(),
+						       "FAKE_ERROR_999")) {
+					TH_LOG("%s %d: %d %s", symbols[i], nth,
+					       rc, pinring_error());
+				}
 			}
 			after = look();
 			EXPECT_EQ(before.contexts, after.contexts);
