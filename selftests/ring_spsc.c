@@ -8,6 +8,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <sys/mman.h>
+#include <time.h>
 
 #include "kills.h"
 #include "take_cpu.h"
@@ -77,20 +79,44 @@ static void wait_a_little(unsigned int *spins)
 
 /* --------------------------------------------------------------- both sides */
 
+/* Whether to go on; asked a hundred times a millisecond, it is no delay. */
+static bool in_time(time_t end, unsigned int *asked)
+{
+	struct timespec t;
+
+	if (++*asked % 256)
+		return true;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec < end;
+}
+
+static time_t in_a_while(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec + 5;
+}
+
 /*
- * Sends items first .. first + items by every verb there is, and closes.
+ * Sends items first .. first + items by every verb there is, and closes. Fewer if
+ * that takes too long: where two CPUs never run at the same time, each lap of a ring
+ * of two slots takes a time slice. *sent: where it ended; closing releases it.
  * Returns 0 or the line of what went wrong.
  */
-static int produce(struct pinring_spsc_producer *p, uint64_t first, uint64_t items)
+static int produce(struct pinring_spsc_producer *p, uint64_t first, uint64_t items,
+		   uint64_t *sent)
 {
 	static _Thread_local uint64_t buffer[8 * SLOT_MAX / 8];
 	const uint64_t bytes = p->slot_bytes;
 	const uint64_t last = first + items;
+	const time_t end = in_a_while();
 	struct dice dice = { 1 };
-	unsigned int spins = 0;
+	unsigned int spins = 0, asked = 0;
+	uint64_t at = first;
 
 	take_cpu(1);
-	for (uint64_t at = first; at != last;) {
+	while (at != last && in_time(end, &asked)) {
 		uint64_t want = 1 + roll(&dice, 8);
 		void *slots = NULL;
 		int64_t n;
@@ -126,11 +152,12 @@ static int produce(struct pinring_spsc_producer *p, uint64_t first, uint64_t ite
 			return __LINE__;
 		at += (uint64_t)n;
 	}
+	*sent = at;
 	pinring_spsc_close_producer(p);
-	return 0;
+	return at == first && items ? __LINE__ : 0;
 }
 
-static int consume(struct pinring_spsc_consumer *c, uint64_t first, uint64_t items)
+static int consume(struct pinring_spsc_consumer *c, uint64_t first, const uint64_t *sent)
 {
 	static _Thread_local uint64_t buffer[8 * SLOT_MAX / 8];
 	const uint64_t bytes = c->slot_bytes;
@@ -162,7 +189,7 @@ static int consume(struct pinring_spsc_consumer *c, uint64_t first, uint64_t ite
 			continue;
 		}
 		if (n == -EPIPE)
-			return at == first + items ? 0 : __LINE__;
+			return at == *sent ? 0 : __LINE__;
 		if (n < 1 || n > (int64_t)want)
 			return __LINE__;
 		for (int64_t i = 0; i < n; i++)
@@ -176,7 +203,7 @@ static int consume(struct pinring_spsc_consumer *c, uint64_t first, uint64_t ite
 struct job {
 	struct pinring_spsc_producer *p;
 	struct pinring_spsc_consumer *c;
-	uint64_t first, items;
+	uint64_t first, items, sent;
 	int failed_at;
 };
 
@@ -184,7 +211,7 @@ static void *producer_thread(void *arg)
 {
 	struct job *job = arg;
 
-	job->failed_at = produce(job->p, job->first, job->items);
+	job->failed_at = produce(job->p, job->first, job->items, &job->sent);
 	return NULL;
 }
 
@@ -241,7 +268,7 @@ TEST_F_TIMEOUT(flow, every_item_arrives_once_and_in_order_between_threads, 120)
 	ASSERT_EQ(0, pinring_spsc_producer_open(self->r, "ring", &p));
 	ASSERT_EQ(0, pinring_spsc_consumer_open(self->r, "ring", &c));
 	ASSERT_EQ(0, pthread_create(&thread, NULL, producer_thread, &job));
-	EXPECT_EQ(0, consume(&c, 0, variant->items));
+	EXPECT_EQ(0, consume(&c, 0, &job.sent));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(0, job.failed_at);
 	pinring_spsc_producer_close(&p);
@@ -251,9 +278,12 @@ TEST_F_TIMEOUT(flow, every_item_arrives_once_and_in_order_between_threads, 120)
 TEST_F_TIMEOUT(flow, every_item_arrives_once_and_in_order_between_processes, 120)
 {
 	struct pinring_spsc_consumer c;
+	uint64_t *sent = mmap(NULL, sizeof(*sent), PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	int status;
 	pid_t pid;
 
+	ASSERT_NE(MAP_FAILED, sent);
 	ASSERT_EQ(0, pinring_spsc_consumer_open(self->r, "ring", &c));
 	pid = fork();
 	ASSERT_LE(0, pid);
@@ -266,9 +296,9 @@ TEST_F_TIMEOUT(flow, every_item_arrives_once_and_in_order_between_processes, 120
 					  &mine) ||
 		    pinring_spsc_producer_open(mine, "ring", &p))
 			_exit(1);
-		_exit(produce(&p, 0, variant->items) != 0);
+		_exit(produce(&p, 0, variant->items, sent) != 0);
 	}
-	EXPECT_EQ(0, consume(&c, 0, variant->items));
+	EXPECT_EQ(0, consume(&c, 0, sent));
 	ASSERT_EQ(pid, waitpid(pid, &status, 0));
 	EXPECT_EQ(0, status);
 	pinring_spsc_consumer_close(&c);
@@ -597,7 +627,7 @@ TEST_F_TIMEOUT(ring, nothing_sent_before_closing_is_lost, 120)
 
 		job.first = self->p.write;
 		ASSERT_EQ(0, pthread_create(&thread, NULL, producer_thread, &job));
-		ASSERT_EQ(0, consume(&self->c, job.first, job.items));
+		ASSERT_EQ(0, consume(&self->c, job.first, &job.sent));
 		ASSERT_EQ(0, pthread_join(thread, NULL));
 		ASSERT_EQ(0, job.failed_at);
 		__atomic_store_n(&self->shared->producer_closed, 0, __ATOMIC_RELAXED);
@@ -634,7 +664,7 @@ TEST_F_TIMEOUT(ring, counters_wrap_while_two_threads_run, 120)
 
 	age(_metadata, self);
 	ASSERT_EQ(0, pthread_create(&thread, NULL, producer_thread, &job));
-	EXPECT_EQ(0, consume(&self->c, job.first, job.items));
+	EXPECT_EQ(0, consume(&self->c, job.first, &job.sent));
 	ASSERT_EQ(0, pthread_join(thread, NULL));
 	EXPECT_EQ(0, job.failed_at);
 }
