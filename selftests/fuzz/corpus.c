@@ -12,6 +12,7 @@
 struct kept {
 	struct program program;
 	struct signal *signal; /* cut to its size; NULL without coverage */
+	uint64_t took; /* ns of CPU, by a call of it */
 };
 
 /* The files of selftests/fuzz/corpus, one after another, and a zero. */
@@ -23,21 +24,16 @@ __asm__(".section .rodata\n"
 	".previous\n");
 extern const char corpus_text[];
 
-static struct kept kept[PROGRAMS];
+static struct kept *kept; /* PROGRAMS of them */
 static unsigned int nr_kept;
 static const char *seeds; /* what is left of the text; NULL: nothing */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
-/* Guided, each is run first and kept only if it reaches something new. */
-void corpus_load(bool guided)
+/* Each is run first; guided, it is kept only if it reaches something new. */
+void corpus_load(void)
 {
-	struct program p;
-
+	kept = alone(PROGRAMS * sizeof(*kept));
 	seeds = corpus_text;
-	if (guided)
-		return;
-	while (corpus_take_seed(&p))
-		corpus_add(&p, NULL);
 }
 
 bool corpus_take_seed(struct program *p)
@@ -53,32 +49,38 @@ bool corpus_take_seed(struct program *p)
 	return got;
 }
 
-void corpus_add(const struct program *p, const struct signal *s)
+void corpus_add(const struct program *p, const struct signal *s, uint64_t took)
 {
 	struct signal *copy = NULL;
 
 	if (s) {
 		size_t size = offsetof(struct signal, id) + s->n * sizeof(s->id[0]);
 
-		copy = malloc(size);
-		if (!copy)
-			return;
+		copy = alone(size);
 		memcpy(copy, s, size);
 	}
 	pthread_mutex_lock(&lock);
 	if (nr_kept < PROGRAMS)
-		kept[nr_kept++] = (struct kept){ *p, copy };
+		kept[nr_kept++] = (struct kept){ *p, copy, took / p->n };
 	pthread_mutex_unlock(&lock);
 }
 
+/*
+ * Any, but rather one that is done soon: of a huge page, a fork, or a knob that puts
+ * pages by, comes a hundred times the work of other calls, and nothing new each time.
+ */
 bool corpus_pick(struct random *r, struct program *p)
 {
 	bool any;
 
 	pthread_mutex_lock(&lock);
 	any = nr_kept > 0;
-	if (any)
-		*p = kept[random_below(r, nr_kept)].program;
+	if (any) {
+		const struct kept *one = &kept[random_below(r, nr_kept)];
+		const struct kept *other = &kept[random_below(r, nr_kept)];
+
+		*p = one->took < other->took ? one->program : other->program;
+	}
 	pthread_mutex_unlock(&lock);
 	return any;
 }
@@ -107,7 +109,7 @@ unsigned int corpus_print(FILE *f)
 	static unsigned int most[PROGRAMS]; /* that each may add */
 	static uint8_t done[1u << 21];
 	unsigned int printed = 0;
-	char text[8192];
+	char text[TEXT];
 
 	for (unsigned int i = 0; i < nr_kept; i++)
 		most[i] = adds(kept[i].signal, done);

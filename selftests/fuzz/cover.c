@@ -24,7 +24,7 @@ struct cover {
 };
 
 static uint64_t text;
-static uint8_t known[IDS / 8];
+static uint8_t *known; /* as struct cover's seen */
 static unsigned int places;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 
@@ -45,6 +45,7 @@ bool cover_init(void)
 		fclose(f);
 	}
 	text = at;
+	known = alone(IDS / 8);
 	return text && access("/sys/kernel/debug/kcov", R_OK | W_OK) == 0;
 }
 
@@ -52,13 +53,14 @@ bool cover_init(void)
 struct cover *cover_open(void)
 {
 	int fd = open("/sys/kernel/debug/kcov", O_RDWR | O_CLOEXEC);
-	struct cover *c = calloc(1, sizeof(*c));
+	struct cover *c = alone(sizeof(*c));
 	void *area = MAP_FAILED;
 
-	if (fd >= 0 && c && !ioctl(fd, KCOV_INIT_TRACE, (unsigned long)ENTRIES))
+	if (fd >= 0 && !ioctl(fd, KCOV_INIT_TRACE, (unsigned long)ENTRIES))
 		area = mmap(NULL, ENTRIES * sizeof(uint64_t), PROT_READ | PROT_WRITE,
 			    MAP_SHARED, fd, 0);
-	if (area == MAP_FAILED || ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC)) {
+	if (area == MAP_FAILED || ioctl(fd, KCOV_ENABLE, KCOV_TRACE_PC) ||
+	    madvise(area, ENTRIES * sizeof(uint64_t), MADV_DONTFORK)) {
 		perror("# kcov");
 		exit(1);
 	}

@@ -12,6 +12,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "../kmod/importer/importer.h"
+
 static int result(long rc)
 {
 	return rc < 0 ? -errno : 0;
@@ -138,6 +140,46 @@ int run_sync(struct worker *w, const uint64_t *arg)
 	if (arg[1] & 16)
 		return result(ioctl(fd, DMA_BUF_SET_NAME_B, "fuzz"));
 	return result(ioctl(fd, DMA_BUF_IOCTL_SYNC, &sync));
+}
+
+/* In a driver's hands until its fd is closed. */
+int run_import(struct worker *w, const uint64_t *arg)
+{
+	struct importer_map map = {
+		.fd = slot_fd(w, DMABUF, arg[0]),
+		.direction = arg[2] & 3,
+		.max_segment = arg[3] < HUGE ? (uint32_t)arg[3] : UINT32_MAX,
+		.max_mapping = arg[2] & 4 ? 4 * SMALL : 0,
+		.fail = arg[2] < 28 ? 0 : EIO,
+	};
+	int fd = open("/dev/pinring-importer", O_RDWR | O_CLOEXEC), rc;
+
+	if (fd < 0)
+		return -errno;
+	/* To open it makes a device, which is nothing of ours. */
+	fail_begin(w);
+	rc = result(ioctl(fd, IMPORTER_MAP, &map));
+	fail_end(w);
+	if (rc)
+		close(fd);
+	else
+		slot_put_fd(w, IMPORT, arg[1], fd);
+	return rc;
+}
+
+/* What the device sees, or its driver. */
+int run_import_copy(struct worker *w, const uint64_t *arg)
+{
+	char bytes[128];
+	struct importer_copy copy = {
+		.offset = arg[2],
+		.size = sizeof(bytes),
+		.user = (uintptr_t)bytes,
+		.way = arg[1] & 1 ? IMPORTER_BY_VMAP : IMPORTER_BY_DEVICE,
+	};
+
+	memset(bytes, 0x5a, sizeof(bytes));
+	return result(ioctl(slot_fd(w, IMPORT, arg[0]), IMPORTER_COPY, &copy));
 }
 
 /* ------------------------------------------------------------- SCM_RIGHTS */

@@ -17,7 +17,7 @@
 static const char usage[] =
 	"usage: fuzz [-c CALLS] [-s SEED] [-w WORKERS] [-r ROUND] [-l]\n"
 	"  -c  calls to make, also FUZZ_CALLS; by default 200000 if the kernel has\n"
-	"      KCOV to guide us, else 5000\n"
+	"      KCOV to guide us, else 10000\n"
 	"  -s  also FUZZ_SEED; by default 1. One worker does the same again, several\n"
 	"      nearly so\n"
 	"  -w  workers; by default 4\n"
@@ -47,10 +47,20 @@ static void on_fault(int signal)
 
 /* ------------------------------------------------------------------ workers */
 
+static uint64_t cpu_time(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return (uint64_t)t.tv_sec * 1000000000 + (uint64_t)t.tv_nsec;
+}
+
 static void run(struct worker *w, struct signal *s)
 {
+	uint64_t began = cpu_time();
+
 	if (want.log) {
-		char text[8192];
+		char text[TEXT];
 		size_t n = (size_t)snprintf(text, sizeof(text), "# worker %u\n", w->id);
 
 		n += program_print(&w->program, text + n, sizeof(text) - n);
@@ -62,20 +72,21 @@ static void run(struct worker *w, struct signal *s)
 	program_run(w);
 	if (w->cover)
 		cover_stop(w->cover, s);
+	w->took = cpu_time() - began;
 }
 
 /* Leaves out what the new places are reached without. */
 static void minimise(struct worker *w, const struct signal *new, struct signal *s)
 {
-	static _Thread_local struct signal shorter;
+	struct signal *shorter = &w->scratch[2];
 
 	for (unsigned int at = w->program.n; at-- > 0 && w->program.n > 1;) {
 		struct program whole = w->program;
 
 		program_remove(&w->program, at);
-		run(w, &shorter);
-		if (cover_has(&shorter, new))
-			*s = shorter;
+		run(w, shorter);
+		if (cover_has(shorter, new))
+			*s = *shorter;
 		else
 			w->program = whole;
 	}
@@ -83,24 +94,30 @@ static void minimise(struct worker *w, const struct signal *new, struct signal *
 
 static void step(struct worker *w)
 {
-	static _Thread_local struct signal s, new;
+	struct signal *s = &w->scratch[0], *new = &w->scratch[1];
 	struct random *r = &w->random;
 	struct program *p = &w->program, other;
+	bool seed = corpus_take_seed(p);
 
-	if (!corpus_take_seed(p)) {
+	if (!seed) {
 		if (random_one_in(r, 6) || !corpus_pick(r, p))
 			program_random(r, p);
 		else
 			program_mutate(r, p, corpus_pick(r, &other) ? &other : NULL);
 	}
-	run(w, &s);
-	if (!w->cover || violated())
+	run(w, s);
+	if (violated())
 		return;
-	if (cover_new(&s, &new, true))
-		minimise(w, &new, &s);
-	if (cover_new(&s, &new, false)) {
-		cover_add(&s);
-		corpus_add(p, &s);
+	if (!w->cover) {
+		if (seed)
+			corpus_add(p, NULL, w->took);
+		return;
+	}
+	if (cover_new(s, new, true))
+		minimise(w, new, s);
+	if (cover_new(s, new, false)) {
+		cover_add(s);
+		corpus_add(p, s, w->took);
 	}
 }
 
@@ -147,6 +164,7 @@ static void start(struct worker *w, unsigned int id)
 
 	w->id = id;
 	slots_init(w, id + 1);
+	w->scratch = alone(3 * sizeof(*w->scratch));
 	w->page = mmap(NULL, 3 * SMALL, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (w->page == MAP_FAILED || mprotect(w->page + 2 * SMALL, SMALL, PROT_NONE) ||
@@ -170,7 +188,7 @@ static uint64_t one_round(unsigned int round)
 		workers[i].calls = 0;
 		open_channels(&workers[i]);
 	}
-	keeper = round % 4 ? slots_fill_common() : -1;
+	keeper = round % 16 ? slots_fill_common() : -1;
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
 	slots_empty(&common);
@@ -311,8 +329,8 @@ int main(int argc, char **argv)
 	prepare();
 	want.guided = cover_init();
 	if (!want.calls)
-		want.calls = want.guided ? 200000 : 5000;
-	corpus_load(want.guided);
+		want.calls = want.guided ? 200000 : 10000;
+	corpus_load();
 	printf("# seed %llu, %llu calls by %u workers, %s\n",
 	       (unsigned long long)want.seed, (unsigned long long)want.calls,
 	       want.workers, want.guided ? "guided by KCOV" :

@@ -5,9 +5,9 @@
  * A program is a sequence of calls, a call a row of the table (table.c) and its
  * arguments. What calls make (fds, mappings) is kept in slots, by which later
  * calls name it. Each worker, a thread, runs programs of its own; the lower half
- * of the slots is its own and empty when a program begins, so that a program
- * that uses no others does the same each time; the upper half is everybody's,
- * and there they meet.
+ * of the slots is its own and, but for the first device, empty when a program
+ * begins, so that a program that uses no others does the same each time; the
+ * upper half is everybody's, and there they meet.
  *
  * Programs that reach code of the module that none before did are kept (corpus.c)
  * and varied (program.c). After each round of programs all must be as before
@@ -40,6 +40,7 @@
 #define HUGE (2ull << 20)
 #define REGION_MAX (4ull << 20) /* no valid size is larger */
 #define ALL 0xa11ull
+#define WHOLE 0xa12ull
 #define BYTES_MAX (160ull << 20) /* of all regions, from here on small ones only */
 
 /* --------------------------------------------------------------- arguments */
@@ -53,6 +54,7 @@ enum kind {
 	BELL,
 	EVENT,
 	DMABUF,
+	IMPORT, /* by a driver: selftests/kmod/importer */
 	MAP,
 	MEMORY, /* that a region may be made of: a window like MAP's, or an address */
 	SLOT_KINDS,
@@ -64,7 +66,8 @@ enum kind {
 	FLAGS,
 	RESERVED, /* what must be zero */
 	SIZE,
-	LENGTH, /* of a mapping, or of part of one; ALL: all of it */
+	LENGTH, /* of a mapping, or of part of one; ALL: all there is from there on;
+		 * WHOLE: as long as the file, wherever it begins */
 	PAGES, /* of a dma-buf; 0: all */
 	OFFSET,
 	PAGE_OFFSET, /* of mmap */
@@ -119,7 +122,8 @@ enum at {
 /* -------------------------------------------------------------- programs */
 
 #define ARGS 12
-#define CALLS 24
+#define CALLS 40 /* many: what a program makes and closes takes most of its time */
+#define TEXT 16384 /* room for one */
 
 struct row;
 
@@ -141,7 +145,9 @@ struct program {
 
 struct slots {
 	atomic_int fd[SLOT_KINDS][OWN_SLOTS]; /* -1: empty */
+	int device; /* in the first slot when a program begins; closed never */
 	char *window[OWN_SLOTS], *memory[OWN_SLOTS];
+	bool used[OWN_SLOTS]; /* something may be mapped in these */
 	atomic_bool readonly[OWN_SLOTS]; /* mapped by a read-only fd */
 	atomic_ulong mapped[OWN_SLOTS]; /* so many bytes, from the first on */
 };
@@ -164,11 +170,13 @@ struct worker {
 	int fail_nth; /* /proc/thread-self/fail-nth, or -1 */
 	unsigned int fail; /* the allocation of the next call that fails, from 1; or 0 */
 	bool failing; /* it is this call */
-	bool knobs; /* it has set some */
+	uint32_t knobs; /* those it has set, as bits */
 	bool weak; /* without the capabilities that limits do not bind */
 	sigjmp_buf *guard; /* where to go when memory is not there */
 	struct cover *cover;
+	struct signal *scratch; /* three of them */
 	uint64_t calls; /* done in this round */
+	uint64_t took; /* by the last program: ns of CPU */
 };
 
 /* All workers' slots, the upper half. */
@@ -230,6 +238,8 @@ RUN(dup);
 RUN(reopen);
 RUN(file);
 RUN(sync);
+RUN(import);
+RUN(import_copy);
 RUN(send);
 RUN(receive);
 RUN(mmap);
@@ -263,11 +273,13 @@ int slots_fill_common(void);
 int slot_fd(struct worker *w, enum kind kind, uint64_t slot);
 void slot_put_fd(struct worker *w, enum kind kind, uint64_t slot, int fd);
 char *slot_window(struct worker *w, uint64_t slot);
+bool slot_use(struct worker *w, uint64_t slot);
 char *slot_memory(struct worker *w, uint64_t slot);
 atomic_bool *slot_readonly(struct worker *w, uint64_t slot);
 atomic_ulong *slot_mapped(struct worker *w, uint64_t slot);
 bool slot_is_own(uint64_t slot);
 enum kind kind_of(const struct worker *w); /* of the call's first argument */
+void *alone(size_t size);
 
 /* ------------------------------------------------------------------ values */
 
@@ -315,9 +327,9 @@ void cover_print(FILE *f);
 
 /* ------------------------------------------------------------------ corpus */
 
-void corpus_load(bool guided);
+void corpus_load(void);
 bool corpus_take_seed(struct program *p);
-void corpus_add(const struct program *p, const struct signal *s);
+void corpus_add(const struct program *p, const struct signal *s, uint64_t took);
 bool corpus_pick(struct random *r, struct program *p);
 unsigned int corpus_size(void);
 unsigned int corpus_print(FILE *f);
@@ -329,16 +341,28 @@ void violate(struct worker *w, const char *format, ...)
 bool violated(void);
 void oracle_begin(void);
 void oracle_round(void);
-void restore_knobs(void);
+void restore_knobs(uint32_t which);
+
+/* The module's files in sysfs, those that can be written first. */
+enum {
+	KNOB_RESERVE = 7, /* of node 0, then of node 1 */
+	KNOB_REGIONS = 9,
+	KNOBS_WRITABLE = KNOB_REGIONS,
+	KNOB_BYTES,
+	KNOB_DOORBELLS,
+	KNOB_FREE = 16,
+};
 
 extern const char *const knobs[];
 extern const unsigned int nr_knobs;
+void knobs_open(void);
+int knob_text(unsigned int knob, char *text, size_t size);
+long long knob_read(unsigned int knob);
+int knob_write(unsigned int knob, const char *text);
 void trace_off(void);
 void fail_init(void);
 void fail_open(struct worker *w);
 void fail_begin(struct worker *w);
 void fail_end(struct worker *w);
-long long knob_read(const char *name);
-int knob_write(const char *name, const char *text);
 
 #endif /* PINRING_FUZZ_H */

@@ -54,7 +54,7 @@ static uint64_t region_size(uint64_t size, bool small)
 		size = size % moment ? size % moment : moment;
 	if (size > REGION_MAX && size < 1ull << 40)
 		size %= REGION_MAX;
-	if (size > SMALL && size <= REGION_MAX && knob_read("bytes") > (long long)BYTES_MAX)
+	if (size > SMALL && size <= REGION_MAX && knob_read(KNOB_BYTES) > (long long)BYTES_MAX)
 		size = SMALL;
 	return size;
 }

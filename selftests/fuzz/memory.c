@@ -90,7 +90,8 @@ static char *place_for(struct worker *w, uint64_t to, uint64_t at, uint64_t leng
 	/* One that must not fit is not to hit the neighbours if it does. */
 	if (at % ATS == AT_ANYWHERE || length > WINDOW / 2)
 		return NULL;
-	munmap(window, WINDOW);
+	if (slot_use(w, to))
+		munmap(window, WINDOW);
 	*flags |= MAP_FIXED;
 	return window + (at % ATS == AT_SMALL_PAGE ? SMALL : 0);
 }
@@ -98,7 +99,9 @@ static char *place_for(struct worker *w, uint64_t to, uint64_t at, uint64_t leng
 int run_mmap(struct worker *w, const uint64_t *arg)
 {
 	int fd = slot_fd(w, kind_of(w), arg[0]), prot = (int)arg[5], flags = (int)arg[6];
-	uint64_t offset = arg[4], length = arg[3] == ALL ? size_of(fd) - offset : arg[3];
+	uint64_t offset = arg[4], length = arg[3] == ALL   ? size_of(fd) - offset :
+					   arg[3] == WHOLE ? size_of(fd) :
+							     arg[3];
 	char *place = place_for(w, arg[1], arg[2], length, &flags), *p;
 	/* Every other time of a file that nobody closes meanwhile. */
 	int held = offset & 1 || random_one_in(&w->random, 2) ?
@@ -142,7 +145,8 @@ int run_memory(struct worker *w, const uint64_t *arg)
 	unsigned int what = (unsigned int)arg[2] % 8;
 	int fd, rc = 0;
 
-	munmap(place, WINDOW);
+	if (slot_use(w, arg[0]))
+		munmap(place, WINDOW);
 	fd = memfd_create("fuzz", what == 5 ? MFD_CLOEXEC | MFD_HUGETLB : MFD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
@@ -181,7 +185,8 @@ int run_mremap(struct worker *w, const uint64_t *arg)
 	if (!(flags & MREMAP_FIXED) && p.at + length > slot_window(w, arg[0]) + WINDOW)
 		return -EINVAL;
 	if (flags & MREMAP_FIXED) {
-		munmap(to, WINDOW);
+		if (slot_use(w, arg[5]))
+			munmap(to, WINDOW);
 		*slot_readonly(w, arg[5]) = *slot_readonly(w, arg[0]);
 	}
 	moved = mremap(p.at, p.length, length, flags, to);

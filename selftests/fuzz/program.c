@@ -35,7 +35,7 @@ static const struct row *random_row(struct random *r)
 /* Slots of a kind that the first n calls fill, as bits. */
 static unsigned int made(const struct program *p, unsigned int n, enum kind kind)
 {
-	unsigned int slots = 0;
+	unsigned int slots = kind == DEVICE; /* the first one is there */
 
 	for (unsigned int i = 0; i < n; i++) {
 		const struct row *row = p->call[i].row;
@@ -92,7 +92,7 @@ static void append(struct random *r, struct program *p, const struct row *row,
 
 void program_random(struct random *r, struct program *p)
 {
-	unsigned int n = 2 + (unsigned int)random_below(r, CALLS - 2);
+	unsigned int n = 4 + (unsigned int)random_below(r, CALLS - 4);
 
 	p->n = 0;
 	while (p->n < n)
@@ -147,6 +147,13 @@ static void splice(struct random *r, struct program *p,
 		p->call[p->n++] = other->call[from++];
 }
 
+/* Both, in the same slots. */
+static void join(struct program *p, const struct program *other)
+{
+	for (unsigned int i = 0; i < other->n && p->n < CALLS; i++)
+		p->call[p->n++] = other->call[i];
+}
+
 static void repeat(struct random *r, struct program *p)
 {
 	unsigned int from = (unsigned int)random_below(r, p->n);
@@ -159,8 +166,10 @@ static void repeat(struct random *r, struct program *p)
 void program_mutate(struct random *r, struct program *p,
 		    const struct program *other)
 {
-	unsigned int times = 1 + (unsigned int)random_below(r, 4);
+	unsigned int times = 1 + (unsigned int)random_below(r, 6);
 
+	if (other && random_one_in(r, 3))
+		join(p, other);
 	while (times--) {
 		switch (random_below(r, 10)) {
 		case 0:
@@ -319,7 +328,7 @@ void reap(struct worker *w)
 		violate(w, "a child died of signal %d", WTERMSIG(status));
 }
 
-/* In slots of its own that are empty, and leaves them empty. */
+/* In slots of its own that are empty but for a device, and leaves them so. */
 void program_run(struct worker *w)
 {
 	for (w->at = 0; w->at < w->program.n && !violated(); w->at++)
@@ -328,8 +337,8 @@ void program_run(struct worker *w)
 	w->fail = 0;
 	reap(w);
 	if (w->knobs)
-		restore_knobs();
-	w->knobs = false;
+		restore_knobs(w->knobs);
+	w->knobs = 0;
 	if (w->weak)
 		run_weaken(w, &(uint64_t){ 0 });
 	run_drain(w, &(uint64_t){ UINT64_MAX });

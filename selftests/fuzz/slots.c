@@ -9,23 +9,57 @@
 #include "fuzz.h"
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/eventfd.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #define WINDOWS 0x100000000000ull /* 16 TiB */
+#define CHUNK (4ul << 20)
 
 struct slots common;
 
+/*
+ * Memory for good, all of it zero, that a child does not get: a fork that copies
+ * what only we look at takes many times as long.
+ */
+void *alone(size_t size)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	static char *at, *end;
+	void *p;
+
+	size = (size + 15) & ~(size_t)15;
+	pthread_mutex_lock(&lock);
+	if (size > (size_t)(end - at)) {
+		size_t room = size > CHUNK ? size : CHUNK;
+
+		at = mmap(NULL, room, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (at == MAP_FAILED || madvise(at, room, MADV_DONTFORK)) {
+			perror("# memory");
+			exit(1);
+		}
+		end = at + room;
+	}
+	p = at;
+	at += size;
+	pthread_mutex_unlock(&lock);
+	return p;
+}
+
 static void init(struct slots *s, unsigned int id)
 {
+	s->device = s == &common ? -1 : open("/dev/pinring", O_RDWR | O_CLOEXEC);
 	for (int i = 0; i < OWN_SLOTS; i++) {
+		s->used[i] = s == &common; /* where one cannot tell */
 		for (int kind = 0; kind < SLOT_KINDS; kind++)
 			s->fd[kind][i] = -1;
 		s->window[i] = (char *)(WINDOWS + ((uint64_t)id * OWN_SLOTS +
 						   (uint64_t)i) * WINDOW);
 		s->memory[i] = s->window[i] + WINDOWS;
 	}
+	s->fd[DEVICE][0] = s->device;
 }
 
 /* w: NULL for the common ones */
@@ -41,14 +75,18 @@ void slots_empty(struct slots *s)
 		for (int kind = 0; kind < SLOT_KINDS; kind++) {
 			int fd = atomic_exchange(&s->fd[kind][i], -1);
 
-			if (fd >= 0)
+			if (fd >= 0 && fd != s->device)
 				close(fd);
 		}
-		munmap(s->window[i], WINDOW);
-		munmap(s->memory[i], WINDOW);
+		if (s->used[i]) {
+			munmap(s->window[i], WINDOW);
+			munmap(s->memory[i], WINDOW);
+		}
+		s->used[i] = s == &common;
 		s->readonly[i] = false;
 		s->mapped[i] = 0;
 	}
+	s->fd[DEVICE][0] = s->device;
 }
 
 /*
@@ -101,13 +139,22 @@ void slot_put_fd(struct worker *w, enum kind kind, uint64_t slot, int fd)
 {
 	int old = atomic_exchange(place_of(w, kind, slot), fd);
 
-	if (old >= 0)
+	if (old >= 0 && old != w->slots.device)
 		close(old);
 }
 
 char *slot_window(struct worker *w, uint64_t slot)
 {
 	return slots_of(w, slot)->window[slot % OWN_SLOTS];
+}
+
+/* Something will be mapped there; returns whether something may be already. */
+bool slot_use(struct worker *w, uint64_t slot)
+{
+	bool *used = &slots_of(w, slot)->used[slot % OWN_SLOTS], was = *used;
+
+	*used = true;
+	return was;
 }
 
 /* A value that is no slot is the address. */

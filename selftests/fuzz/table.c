@@ -216,6 +216,19 @@ const struct row rows[] = {
 		},
 	},
 	{
+		.name = "mmap_import",
+		.run = run_mmap,
+		.makes = MAP,
+		.weight = 1,
+		.errors = ERRORS(EINVAL, EPERM, EACCES, EBADF, ENODEV, ENOMEM,
+				 EAGAIN, EOVERFLOW, EOPNOTSUPP, ENXIO),
+		.arg = {
+			ARG("import", IMPORT), TO_SLOT, ARG("at", AT),
+			ARG("length", LENGTH), ARG("offset", PAGE_OFFSET),
+			ARG("prot", PROT), ARG("flags", SHARING),
+		},
+	},
+	{
 		.name = "munmap",
 		.run = run_munmap,
 		.weight = 4,
@@ -400,6 +413,37 @@ const struct row rows[] = {
 		.errors = ERRORS(EBADF, EINVAL, ENOTTY, EFAULT, ENOMEM, EMFILE,
 				 EOPNOTSUPP),
 		.arg = { ARG("fd", DMABUF), ARG("what", SMALL_NUMBER) },
+	},
+	/* Whoever drives a device to which it is mapped; not everywhere. */
+	{
+		.name = "import",
+		.run = run_import,
+		.makes = IMPORT,
+		.spared = true,
+		.weight = 1,
+		.errors = ERRORS(ENOENT, EBADF, EINVAL, EACCES, ENOMEM, EFAULT, EIO),
+		.arg = {
+			ARG("dmabuf", DMABUF), TO_SLOT,
+			ARG("direction", SMALL_NUMBER), ARG("most", LENGTH),
+		},
+	},
+	{
+		.name = "import_copy",
+		.run = run_import_copy,
+		.weight = 1,
+		.errors = ERRORS(EBADF, ENXIO, ERANGE, EFAULT, ENOMEM, ENOTTY,
+				 EINVAL),
+		.arg = {
+			ARG("import", IMPORT), ARG("how", SMALL_NUMBER),
+			ARG("offset", OFFSET),
+		},
+	},
+	{
+		.name = "close_import",
+		.run = run_close,
+		.weight = 1,
+		.errors = ERRORS(EBADF),
+		.arg = { ARG("fd", IMPORT) },
 	},
 	{
 		.name = "close_event",

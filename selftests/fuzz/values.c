@@ -32,7 +32,7 @@ static const struct choice choices[KINDS] = {
 			(1ull << 52) - SMALL, 1ull << 63, (1ull << 63) + SMALL,
 			(1ull << 63) - 1, MINUS(1), MINUS(128), MINUS(SMALL),
 			MINUS(HUGE)),
-	[LENGTH] = CHOICE(6, ALL, ALL, ALL, ALL, SMALL, HUGE,
+	[LENGTH] = CHOICE(7, ALL, ALL, ALL, ALL, SMALL, HUGE, WHOLE,
 			  0, 1, SMALL - 1, SMALL + 1, 2 * SMALL, HUGE - SMALL,
 			  HUGE + SMALL, 2 * HUGE, 2 * HUGE + SMALL, 1ull << 40,
 			  1ull << 47, 1ull << 52, 1ull << 63, MINUS(1),
@@ -143,7 +143,9 @@ static uint64_t random_flags(struct random *r, const struct row *row, bool odd)
 {
 	if (odd)
 		return 1ull << random_below(r, 32);
-	return random_one_in(r, 3) ? random_next(r) & row->flags : row->usual;
+	/* What is not usual takes longer. */
+	return random_one_in(r, row->usual ? 6 : 3) ? random_next(r) & row->flags :
+						      row->usual;
 }
 
 /* odd: one that rather fails. */
