@@ -35,14 +35,17 @@ static pthread_barrier_t barrier;
 static bool over;
 static _Thread_local struct worker *self;
 
-static void on_fault(int signal)
+/* One that nobody expects is a violation, and the end: it would come again. */
+static void on_fault(int signal, siginfo_t *info, void *context)
 {
+	const greg_t *reg = ((ucontext_t *)context)->uc_mcontext.gregs;
+
 	if (self && self->guard)
 		siglongjmp(*self->guard, 1);
-	if (write(STDOUT_FILENO, "# fault of our own\n", 19) < 0)
-		_exit(97);
-	signal = signal == SIGBUS ? SIGBUS : SIGSEGV;
-	sigaction(signal, &(struct sigaction){ .sa_handler = SIG_DFL }, NULL);
+	violate(self, "%s at %p (code %d), in the fuzzer's %#llx",
+		signal == SIGBUS ? "SIGBUS" : "SIGSEGV", info->si_addr, info->si_code,
+		(unsigned long long)reg[REG_RIP]);
+	_exit(97);
 }
 
 /* ------------------------------------------------------------------ workers */
@@ -267,8 +270,8 @@ static void prepare(void)
 {
 	const struct rlimit memlock = { 4ul << 20, 4ul << 20 };
 	const struct sigaction fault = {
-		.sa_handler = on_fault,
-		.sa_flags = SA_NODEFER,
+		.sa_sigaction = on_fault,
+		.sa_flags = SA_NODEFER | SA_SIGINFO,
 	};
 
 	fail_init();
