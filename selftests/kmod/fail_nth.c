@@ -395,6 +395,15 @@ static bool close_file(struct rig *rig, int rc)
 
 /* -------------------------------------------------------------- the failures */
 
+/* Those that its maker is charged with. */
+static int bells_of(int region)
+{
+	struct pinring_ioc_region_info info = ARG(pinring_ioc_region_info);
+	int rc = call(region, PINRING_IOC_REGION_INFO, &info);
+
+	return rc ? rc : (int)info.doorbells;
+}
+
 FIXTURE(fail_nth) {
 	struct rig rig;
 	struct faults faults;
@@ -474,6 +483,7 @@ static void fail(struct __test_metadata *_metadata, FIXTURE_DATA(fail_nth) *self
 		ASSERT_EQ(was.regions, is.regions);
 		ASSERT_EQ(was.bytes, is.bytes);
 		ASSERT_EQ(was.doorbells, is.doorbells);
+		ASSERT_EQ(1, bells_of(self->rig.region));
 	} while (failed);
 	TH_LOG("%u chances to fail, %u failures", nth - 1, failures);
 	EXPECT_GT(nth, 1);

@@ -153,6 +153,21 @@ TEST(a_full_node_is_left_for_another_one_but_not_if_strict)
 	close(fd);
 }
 
+/* All huge pages of a node put by leave it few small ones. */
+TEST(nor_does_one_of_small_pages_leave_it_if_strict)
+{
+	const long all = sysconf(_SC_PHYS_PAGES) / 512; /* of both nodes */
+	const uint32_t small = PINRING_IOC_SMALL_PAGES;
+	int fd;
+
+	EXPECT_EQ(-ENOMEM, sysfs_set("node1/reserve_pages", all));
+	EXPECT_EQ(-ENOMEM, region_on(1, 64 << 20, small | PINRING_IOC_STRICT_NODE));
+	fd = region_on(1, 64 << 20, small);
+	EXPECT_GE(fd, 0);
+	close(fd);
+	EXPECT_EQ(0, sysfs_set("node1/reserve_pages", 0));
+}
+
 TEST(what_cannot_be_had_leaves_nothing_behind)
 {
 	long before, after;
