@@ -5,8 +5,6 @@
 
 #include "dmabuf.h"
 
-#define SOON 10000 /* ms that a wake-up may take on the slowest machine */
-
 TEST_UNUSED static int adopt_as(int device, struct pinring_ioc_region_adopt *a)
 {
 	int rc = call(device, PINRING_IOC_REGION_ADOPT, a);
@@ -57,13 +55,6 @@ TEST_UNUSED static void pool_set(uint64_t page, long n)
 		fprintf(f, "%ld\n", n);
 		fclose(f);
 	}
-}
-
-TEST_UNUSED static bool fires(int event)
-{
-	struct pollfd p = { .fd = event, .events = POLLIN };
-
-	return poll(&p, 1, SOON) == 1;
 }
 
 /* A few pages, for it takes long to fill 1 GiB. */

@@ -7,7 +7,6 @@
 #include <uapi/pinring_layout.h>
 
 #define AT 4096 /* where the bell's words are */
-#define SOON 10000 /* ms that a wake-up may take on the slowest machine */
 
 FIXTURE(doorbell) {
 	int fd, event, bell;
@@ -51,13 +50,6 @@ FIXTURE_TEARDOWN(doorbell)
 	close(self->fd);
 	sysfs_set("poll_spin_us", self->spin_us);
 	sysfs_set("poll_sleep_us", self->sleep_us);
-}
-
-static bool fires(int event, int ms)
-{
-	struct pollfd p = { .fd = event, .events = POLLIN };
-
-	return poll(&p, 1, ms) == 1;
 }
 
 /* How often it was signalled since it was read last. */

@@ -42,7 +42,7 @@ TEST(a_page_of_1_GiB_is_adopted)
 	ASSERT_GE(bell, 0);
 	ASSERT_EQ(0, arm(bell, lines->sequence));
 	__atomic_fetch_add(&lines->sequence, 1, __ATOMIC_SEQ_CST);
-	EXPECT_TRUE(fires(event));
+	EXPECT_TRUE(fires(event, SOON));
 	close(bell);
 
 	dmabuf = export(fd, 0, 0, 0);

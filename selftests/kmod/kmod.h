@@ -238,6 +238,15 @@ TEST_UNUSED static long free_memory(void)
 	return kib;
 }
 
+#define SOON 10000 /* ms that a wake-up may take on the slowest machine */
+
+TEST_UNUSED static bool fires(int event, int ms)
+{
+	struct pollfd p = { .fd = event, .events = POLLIN };
+
+	return poll(&p, 1, ms) == 1;
+}
+
 #define SYSFS "/sys/class/misc/pinring/"
 
 /* A knob or figure below SYSFS, or -errno. */
