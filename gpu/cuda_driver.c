@@ -41,6 +41,11 @@ static int to_errno(cuda_result rc)
 	case CUDA_LAUNCH_TOO_LARGE:
 	case CUDA_NOT_SUPPORTED:
 		return -EOPNOTSUPP;
+	case CUDA_DEVICE_UNAVAILABLE:
+	case CUDA_MPS_NOT_READY:
+	case CUDA_MPS_MAX_CLIENTS:
+	case CUDA_MPS_MAX_CONNECTIONS:
+		return -EBUSY;
 	case CUDA_NOT_PERMITTED:
 		return -EPERM;
 	default:

@@ -23,9 +23,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both lists */
 static struct pinring_gpu *gpus;
 static struct registration *registrations;
 
-
-
-
 int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device)
 {
 	cuda_result rc = gpu->cuda->context_push(gpu->context);
@@ -153,6 +150,7 @@ static int load(struct pinring_gpu *gpu, struct pinring_device *device)
 				    gpu->number, gpu->name);
 	/* One a SM: more would share its memory path and gain nothing. */
 	gpu->blocks = (unsigned int)attribute(gpu, CUDA_ATTRIBUTE_SMS);
+	gpu->room = gpu->blocks * (unsigned int)blocks;
 	if (!error) {
 		what = "take memory for executors on the GPU";
 		error = cuda->memory_alloc(&gpu->loops,
@@ -169,7 +167,6 @@ static int load(struct pinring_gpu *gpu, struct pinring_device *device)
 static void gpu_free(struct pinring_gpu *gpu)
 {
 	const struct pinring_cuda *cuda = gpu->cuda;
-	cuda_context old;
 
 	if (gpu->context && !cuda->context_push(gpu->context)) {
 		pinring_bar_close(cuda, &gpu->bar);
@@ -177,7 +174,7 @@ static void gpu_free(struct pinring_gpu *gpu)
 			cuda->memory_free(gpu->loops);
 		if (gpu->module)
 			cuda->module_unload(gpu->module);
-		cuda->context_pop(&old);
+		pinring_gpu_leave(gpu);
 	}
 	if (gpu->context)
 		cuda->context_release(gpu->device);
@@ -224,8 +221,12 @@ static int gpu_open(struct pinring_device *device,
 	error = cuda->context_retain(&gpu->context, gpu->device);
 	if (error) {
 		gpu->context = NULL;
-		rc = pinring_cuda_fail(device, cuda, error,
-				       "make a context on the GPU");
+		rc = error == CUDA_DEVICE_UNAVAILABLE ?
+			     pinring_fail(device, -EBUSY,
+					  "GPU %d (%s) is in compute mode EXCLUSIVE_PROCESS, and another process has it (nvidia-smi -c 0)",
+					  number, gpu->name) :
+			     pinring_cuda_fail(device, cuda, error,
+					       "make a context on the GPU");
 		goto fail;
 	}
 	rc = pinring_gpu_enter(gpu, device);
@@ -321,6 +322,30 @@ void pinring_gpu_give_loop(struct pinring_gpu *gpu, uint32_t number)
 	pthread_mutex_unlock(&lock);
 }
 
+int pinring_gpu_hold(struct pinring_gpu *gpu, struct pinring_device *device,
+		     uint32_t blocks)
+{
+	uint32_t left;
+
+	pthread_mutex_lock(&lock);
+	left = gpu->room - gpu->held;
+	if (blocks <= left)
+		gpu->held += blocks;
+	pthread_mutex_unlock(&lock);
+	if (blocks <= left)
+		return 0;
+	return pinring_fail(device, -EBUSY,
+			    "threads: beside the other executors of this process GPU %d has room for %u more blocks, not for %u",
+			    gpu->number, left, blocks);
+}
+
+void pinring_gpu_release(struct pinring_gpu *gpu, uint32_t blocks)
+{
+	pthread_mutex_lock(&lock);
+	gpu->held -= blocks;
+	pthread_mutex_unlock(&lock);
+}
+
 static int fail_register(struct pinring_gpu *gpu, struct pinring_device *device,
 			 cuda_result error, size_t size)
 {
@@ -373,12 +398,11 @@ static struct registration **find_registration(const void *base)
 static void release_pages(struct registration **at)
 {
 	struct registration *r = *at;
-	cuda_context old;
 
 	*at = r->next;
 	if (r->ours && !r->gpu->cuda->context_push(r->gpu->context)) {
 		r->gpu->cuda->host_unregister(r->base);
-		r->gpu->cuda->context_pop(&old);
+		pinring_gpu_leave(r->gpu);
 	}
 	put(r->gpu);
 	free(r);

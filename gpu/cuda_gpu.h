@@ -23,7 +23,8 @@
 struct pinring_gpu {
 	struct pinring_gpu *next;
 	const struct pinring_cuda *cuda;
-	uint32_t references; /* these two under the lock of cuda_gpu.c */
+	uint32_t references; /* these three under the lock of cuda_gpu.c */
+	uint32_t held; /* blocks of executors that were launched */
 	uint32_t taken; /* loops, by bits */
 	int number;
 	cuda_device device;
@@ -35,7 +36,8 @@ struct pinring_gpu {
 	cuda_module module;
 	cuda_function loop;
 	unsigned int threads; /* of a block */
-	unsigned int blocks; /* that can be resident at once */
+	unsigned int blocks; /* of one executor at most: one a SM */
+	unsigned int room; /* blocks that can be resident at once */
 	int node; /* NUMA, or -1 */
 	cuda_address loops; /* PINRING_GPU_LOOPS of struct pinring_loop_cuda */
 	struct pinring_bar bar; /* PINRING_GPU_LOOPS command rings, if any */
@@ -56,6 +58,14 @@ void pinring_gpu_leave(struct pinring_gpu *gpu);
 int pinring_gpu_take_loop(struct pinring_gpu *gpu,
 			  struct pinring_device *device, uint32_t *number);
 void pinring_gpu_give_loop(struct pinring_gpu *gpu, uint32_t number);
+
+/*
+ * Room for the blocks of a grid, beside those of this process's other executors:
+ * -EBUSY if there is none, since it would wait until one of them ends.
+ */
+int pinring_gpu_hold(struct pinring_gpu *gpu, struct pinring_device *device,
+		     uint32_t blocks);
+void pinring_gpu_release(struct pinring_gpu *gpu, uint32_t blocks);
 
 /*
  * Lets the GPU reach whole pages of host memory, and says where it finds them.

@@ -21,6 +21,7 @@ struct cuda {
 	uint32_t number; /* of its place on the GPU */
 	bool placed, mapped_region, mapped_table;
 	bool in_gpu; /* the command ring: in gpu->bar */
+	uint32_t held; /* blocks, of the GPU's room */
 	cuda_stream stream;
 	cuda_address region; /* executor->region, as the GPU finds it */
 	uint64_t regions; /* attached, and mapped */
@@ -195,13 +196,12 @@ static int cuda_attach(struct pinring_executor *ex,
 static bool query(struct cuda *c, cuda_result *rc)
 {
 	const struct pinring_cuda *cuda = c->gpu->cuda;
-	cuda_context old;
 
 	*rc = cuda->context_push(c->gpu->context);
 	if (*rc)
 		return false;
 	*rc = cuda->stream_query(c->stream);
-	cuda->context_pop(&old);
+	pinring_gpu_leave(c->gpu);
 	return true;
 }
 
@@ -236,16 +236,25 @@ static void nap(void)
  */
 static int wait_alive(struct pinring_executor *ex)
 {
-	int64_t deadline = pinring_deadline(LAUNCH_NS);
+	int64_t ns = ex->config.watchdog_ms * 1000000ll;
+	int64_t deadline;
 	int rc;
 
+	if (ns > LAUNCH_NS)
+		ns = LAUNCH_NS;
+	deadline = pinring_deadline(ns);
 	while (pinring_executor_state(ex) == PINRING_STATE_CREATED) {
 		rc = cuda_alive(ex);
 		if (rc)
 			return rc;
 		if (pinring_now() >= deadline)
+			/* The first block shows life before the others came. */
 			return pinring_fail(ex->device, -ETIMEDOUT,
-					    "the GPU did not start the kernel within 10 s: another kernel may fill it");
+					    "the GPU did not start %s of the kernel's %u blocks within %lld ms: another kernel may fill it (fewer threads)",
+					    pinring_load_word(&ex->control->heartbeat) ?
+						    "all" : "any",
+					    ex->config.threads,
+					    (long long)ns / 1000000);
 		nap();
 	}
 	return 0;
@@ -289,6 +298,10 @@ static int cuda_launch(struct pinring_executor *ex)
 	cuda_result error;
 	int rc;
 
+	rc = pinring_gpu_hold(c->gpu, ex->device, ex->config.threads);
+	if (rc)
+		return rc;
+	c->held = ex->config.threads;
 	rc = pinring_gpu_enter(c->gpu, ex->device);
 	if (rc)
 		return rc;
@@ -317,7 +330,6 @@ static int cuda_launch(struct pinring_executor *ex)
 static void cuda_free(struct pinring_executor *ex)
 {
 	struct cuda *c = ex->loop;
-	cuda_context old;
 	uint64_t i;
 
 	if (!c)
@@ -335,10 +347,11 @@ static void cuda_free(struct pinring_executor *ex)
 		pinring_gpu_unmap(ex->region->base);
 	if (c->stream && !c->gpu->cuda->context_push(c->gpu->context)) {
 		c->gpu->cuda->stream_destroy(c->stream);
-		c->gpu->cuda->context_pop(&old);
+		pinring_gpu_leave(c->gpu);
 	}
 	if (c->placed)
 		pinring_gpu_give_loop(c->gpu, c->number);
+	pinring_gpu_release(c->gpu, c->held);
 	pinring_gpu_put(c->gpu);
 	free(c);
 }

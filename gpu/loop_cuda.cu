@@ -22,7 +22,6 @@ extern "C" __global__ void __launch_bounds__(PINRING_BLOCK_THREADS, 2)
 	if (threadIdx.x == 0) {
 		pinring_here.self = self;
 		pinring_here.jobs = 0;
-		pinring_here.barriers = 0;
 		pinring_here.stop = 0;
 		pinring_here.given_up = 0;
 		loop->team = &self->team;
@@ -30,6 +29,7 @@ extern "C" __global__ void __launch_bounds__(PINRING_BLOCK_THREADS, 2)
 		loop->counts = &pinring_here.counts;
 	}
 	__syncthreads();
+	pinring_team_muster(loop);
 	pinring_loop_run(loop, blockIdx.x);
 	__syncthreads();
 	if (blockIdx.x)

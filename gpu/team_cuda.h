@@ -316,6 +316,32 @@ PINRING_FN int pinring_team_failed(const struct pinring_loop *loop)
 	return pinring_here.given_up;
 }
 
+/*
+ * All lanes of all blocks, once. Block 0 says that the loop runs when all have come:
+ * of a grid that found room for a part of its blocks only, no job would end. Told to
+ * end it waits no more, and who comes later finds nothing to do.
+ */
+PINRING_FN void pinring_team_muster(struct pinring_loop *loop)
+{
+	struct pinring_team *team = loop->team;
+	__u64 spins = 0;
+
+	if (threadIdx.x == 0) {
+		pinring_here.barriers = 1;
+		pinring_gpu_add(&team->arrived, 1);
+	}
+	if (blockIdx.x == 0 && threadIdx.x == 0) {
+		pinring_beat(loop);
+		while (pinring_gpu_load(&team->arrived) < team->workers) {
+			__nanosleep(20);
+			if (++spins % PINRING_ABORT_SPINS == 0 &&
+			    pinring_told_to_stop(loop))
+				break;
+		}
+	}
+	__syncthreads();
+}
+
 /* Coordinator: let job.workers workers run the job. */
 PINRING_FN void pinring_team_begin(struct pinring_loop *loop)
 {

@@ -461,6 +461,25 @@ TEST_F(grid, terminated_while_full)
 	EXPECT_EQ(8, n);
 }
 
+/* Without its third block it does not say that it runs, but ends when told to. */
+TEST_F(grid, a_block_that_never_starts)
+{
+	struct pinring_command c = nop(1);
+	struct pinring_completion done;
+
+	self->rig->self.team.workers = 3;
+	ASSERT_TRUE(rig_launch(self->rig, 2, THREADS));
+	rig_wish(self->rig, PINRING_STATE_ACTIVE);
+	ASSERT_TRUE(rig_submit(self->rig, &c));
+	ASSERT_TRUE(COMES_TRUE(pinring_load_word(&self->rig->control.heartbeat)));
+	usleep(20000);
+	EXPECT_EQ(PINRING_STATE_CREATED, pinring_load_word(&self->rig->control.reached));
+	rig_wish(self->rig, PINRING_STATE_TERMINATED);
+	ASSERT_TRUE(rig_ends(self->rig));
+	ASSERT_TRUE(rig_collect(self->rig, &done));
+	EXPECT_EQ(-ECANCELED, done.status);
+}
+
 /* A block that never comes to the barrier is not waited for without end. */
 TEST_F(grid, a_block_that_hangs)
 {
@@ -468,6 +487,7 @@ TEST_F(grid, a_block_that_hangs)
 	struct pinring_completion done;
 
 	self->rig->self.team.workers = 3;
+	self->rig->self.team.arrived = 1; /* it had come when it began */
 	self->rig->self.team.abort_ns = 1000000;
 	ASSERT_TRUE(rig_launch(self->rig, 2, THREADS));
 	rig_wish(self->rig, PINRING_STATE_ACTIVE);

@@ -395,10 +395,63 @@ TEST_F(cuda, a_busy_gpu_is_given_up)
 	gpu->busy = 1;
 	self->lost = true;
 	EXPECT_EQ(-ETIMEDOUT, pinring_executor_start(self->device, &self->config, &ex));
-	EXPECT_NE(NULL, strstr(pinring_error(), "did not start the kernel")) {
+	EXPECT_NE(NULL, strstr(pinring_error(), "did not start any of the kernel's 2 blocks")) {
 		TH_LOG("%s", pinring_error());
 	}
 	EXPECT_EQ(2, look().registered);
+}
+
+/* A job would wait for ever for the block that does not come. */
+TEST_F(cuda, a_grid_that_starts_in_part_is_taken_back)
+{
+	struct pinring_executor *ex;
+
+	gpu->partly = 1;
+	EXPECT_EQ(-ETIMEDOUT, pinring_executor_start(self->device, &self->config, &ex));
+	EXPECT_NE(NULL, strstr(pinring_error(), "did not start all of the kernel's 2 blocks")) {
+		TH_LOG("%s", pinring_error());
+	}
+	gpu->partly = 0;
+	/* Those that had come have gone. */
+	EXPECT_EQ(0, look().contexts);
+	EXPECT_EQ(0, whole_life(self, 0));
+}
+
+/* The fourth would wait until one of the others ends. */
+TEST_F(cuda, no_more_blocks_than_there_is_room_for)
+{
+	struct pinring_executor *ex[4];
+
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, pinring_executor_start(self->device, &self->config, &ex[i]));
+	}
+	self->config.threads = 1;
+	EXPECT_EQ(-EBUSY, pinring_executor_start(self->device, &self->config, &ex[3]));
+	EXPECT_NE(NULL, strstr(pinring_error(), "has room for 0 more blocks, not for 1")) {
+		TH_LOG("%s", pinring_error());
+	}
+	self->config.gpu = 1;
+	EXPECT_EQ(0, whole_life(self, 1));
+	self->config.gpu = 0;
+	EXPECT_EQ(0, pinring_executor_close(ex[1], 10 * SECOND));
+	EXPECT_EQ(0, whole_life(self, 0));
+	EXPECT_EQ(0, pinring_executor_close(ex[0], 10 * SECOND));
+	EXPECT_EQ(0, pinring_executor_close(ex[2], 10 * SECOND));
+}
+
+TEST_F(cuda, another_process_has_the_gpu_alone)
+{
+	struct pinring_executor *ex;
+
+	ASSERT_EQ(0, whole_life(self, 0));
+	fail("cuDevicePrimaryCtxRetain", 1, CUDA_DEVICE_UNAVAILABLE);
+	EXPECT_EQ(-EBUSY, pinring_executor_create(self->device, &self->config, &ex));
+	EXPECT_NE(NULL, strstr(pinring_error(), "EXCLUSIVE_PROCESS")) {
+		TH_LOG("%s", pinring_error());
+	}
+	fail("cuDevicePrimaryCtxRetain", 1, CUDA_MPS_MAX_CLIENTS);
+	EXPECT_EQ(-EBUSY, pinring_executor_create(self->device, &self->config, &ex));
+	fail("", 0, 0);
 }
 
 TEST_F(cuda, a_child_of_fork_is_refused)

@@ -22,6 +22,7 @@ struct fake_cuda_gpu {
 	int cooperative, host_register, compute_mode, exec_timeout;
 	int no_room; /* no block fits an SM */
 	int busy; /* kernels are queued and do not start */
+	int partly; /* they do, but for their last block */
 };
 
 /* The nth call of this symbol from now on returns rc, and does nothing. */

@@ -3,7 +3,7 @@
  * fake_libcuda.c - a libcuda.so.1 that has a GPU made of threads.
  *
  * The driver API as gpu/cuda_driver.h knows it, and nothing else: two GPUs of three
- * SMs, blocks of at most 64 threads, and one kernel, the persistent loop, which is
+ * SMs with room for two blocks of at most 64 threads each, and one kernel, the persistent loop, which is
  * gpu/loop_cuda.cu compiled for the host (simt.h). It is strict where the real one
  * is undefined: wrong handles, addresses that were not registered, calls without a
  * context, and whatever a persistent kernel must not meet are refused, and counted.
@@ -30,6 +30,7 @@
 #define API __attribute__((visibility("default")))
 #define GPUS 2
 #define SMS 3
+#define SM_BLOCKS 2
 #define BLOCK_THREADS 64
 #define ILLEGAL_ADDRESS 700
 #define INVALID_VALUE 1
@@ -58,6 +59,7 @@ struct cuda_stream {
 	struct cuda_stream *next;
 	struct cuda_context *context;
 	struct simt_grid *grid;
+	unsigned int blocks; /* of it */
 	cuda_result error; /* of a kernel that died */
 	bool queued; /* behind a kernel that fills the GPU */
 };
@@ -318,16 +320,17 @@ API cuda_result cuCtxPopCurrent_v2(cuda_context *context)
 }
 
 /* ---------------------------------------------------------------------- modules */
-/* On the GPU that this thread uses. */
-static bool running(void)
+/* Blocks, on the GPU that this thread uses. */
+static unsigned int running(void)
 {
+	unsigned int blocks = 0;
 	struct cuda_stream *s;
 
 	for (s = streams; s; s = s->next) {
 		if (s->context == stack[depth - 1] && s->grid && simt_running(s->grid))
-			return true;
+			blocks += s->blocks;
 	}
-	return false;
+	return blocks;
 }
 
 API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
@@ -336,7 +339,7 @@ API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 
 	ENTER("cuModuleLoadData", true);
 	/* What a real driver may wait for, for ever. */
-	state.while_running += running();
+	state.while_running += running() > 0;
 	if (!image)
 		return leave(INVALID_VALUE);
 	m = calloc(1, sizeof(*m));
@@ -352,7 +355,7 @@ API cuda_result cuModuleUnload(cuda_module module)
 	struct cuda_module **at = &modules;
 
 	ENTER("cuModuleUnload", true);
-	state.while_running += running();
+	state.while_running += running() > 0;
 	while (*at && *at != module)
 		at = &(*at)->next;
 	if (!*at)
@@ -400,7 +403,7 @@ API cuda_result cuOccupancyMaxActiveBlocksPerMultiprocessor(
 {
 	ENTER("cuOccupancyMaxActiveBlocksPerMultiprocessor", true);
 	(void)shared;
-	*blocks = gpu.no_room ? 0 : 1;
+	*blocks = gpu.no_room ? 0 : SM_BLOCKS;
 	return leave(f == &function && threads == BLOCK_THREADS ? CUDA_OK :
 								  INVALID_VALUE);
 }
@@ -420,7 +423,7 @@ API cuda_result cuMemAlloc_v2(cuda_address *to, size_t size)
 	struct pages *p;
 
 	ENTER("cuMemAlloc_v2", true);
-	state.while_running += running();
+	state.while_running += running() > 0;
 	p = calloc(1, sizeof(*p));
 	p->size = (size + 4095) & ~4095ul;
 	p->device = mmap(NULL, p->size, PROT_READ | PROT_WRITE,
@@ -449,7 +452,7 @@ static cuda_result drop_pages(const void *host, bool registered)
 API cuda_result cuMemFree_v2(cuda_address at)
 {
 	ENTER("cuMemFree_v2", true);
-	state.while_running += running();
+	state.while_running += running() > 0;
 	return leave(drop_pages((void *)(uintptr_t)at, false));
 }
 
@@ -606,13 +609,15 @@ API cuda_result cuLaunchCooperativeKernel(
 	state.while_running += !f->loaded && running();
 	if (grid_x > SMS)
 		return leave(CUDA_LAUNCH_TOO_LARGE);
-	/* A GPU that another kernel fills: the launch is queued, and waits. */
-	if (gpu.busy) {
+	/* A GPU that other kernels fill: the launch is queued, and waits. */
+	if (gpu.busy || running() + grid_x > SMS * SM_BLOCKS) {
 		stream->queued = true;
 		return leave(CUDA_OK);
 	}
+	/* Or some of its blocks, and those that run are waited for. */
+	stream->blocks = gpu.partly && grid_x > 1 ? grid_x - 1 : grid_x;
 	stream->grid = simt_launch(pinring_loop_cuda, (void *)(uintptr_t)self,
-				   grid_x, block_x);
+				   stream->blocks, block_x);
 	state.launches++;
 	return leave(stream->grid ? CUDA_OK : CUDA_OUT_OF_MEMORY);
 }

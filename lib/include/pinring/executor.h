@@ -106,7 +106,10 @@ PINRING_API int pinring_executor_attach(struct pinring_executor *executor,
 /*
  * State changes. Each returns at once; pinring_executor_wait_state sees them
  * done. -EINVAL: not from this state (launch: created; others: launched,
- * active or paused; terminate: also created, draining).
+ * active or paused; terminate: also created, draining). Launching a CUDA executor
+ * waits until all of its blocks run: -EBUSY: others of this process fill the GPU;
+ * -ETIMEDOUT: those of another process do, for 10 s or watchdog_ms, and the executor
+ * has failed.
  */
 PINRING_API int pinring_executor_launch(struct pinring_executor *executor);
 PINRING_API int pinring_executor_activate(struct pinring_executor *executor);
