@@ -629,7 +629,7 @@ TEST_F(executor, a_ticket_is_good_once)
 	EXPECT_EQ(-ENOENT, pinring_executor_poll(self->ex, detached, &done));
 }
 
-TEST_F(executor, a_call_that_ran_out_of_time_goes_on_alone)
+TEST_F_TIMEOUT(executor, a_call_that_ran_out_of_time_goes_on_alone, 150)
 {
 	struct pinring_completion done;
 	unsigned int late = 0;
@@ -760,7 +760,7 @@ TEST_F(executor, an_idle_executor_sleeps_and_wakes_on_a_command)
 }
 
 /* Whose heart stands still is dead, a watchdog would say. */
-TEST_F(executor, the_heart_beats_while_commands_are_many)
+TEST_F_TIMEOUT(executor, the_heart_beats_while_commands_are_many, 150)
 {
 	struct pinring_command c = fill(1, self->data.offset, 20000, 1.0f);
 	uint64_t heartbeat;
