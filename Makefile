@@ -307,7 +307,14 @@ $(BUILD)/selftests/cuda/fake_libcuda.o: selftests/cuda/fake_libcuda.c $(STAMP) |
 $(FAKE_CUDA): $(BUILD)/selftests/cuda/fake_libcuda.o $(SIMT)
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(@F) -Wl,-Bsymbolic $^ -lpthread -o $@
-$(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_CUDA))
+# gdrcopy's library for that GPU's memory; not where the linker looks, tests load it.
+FAKE_GDR := $(BUILD)/selftests/cuda/gdr/libgdrapi.so.2
+$(FAKE_GDR): selftests/cuda/fake_libgdrapi.c $(STAMP) | $(staged)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -fPIC -shared \
+		-Wl,-soname,$(@F) $< -o $@
+$(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_GDR))
 -include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d
 
 # Another one, for all that bench/gpu wants of a driver.

@@ -8,12 +8,14 @@
 #include <kselftest_harness.h>
 
 #include <dlfcn.h>
+#include <fcntl.h>
 #include <sys/wait.h>
 
 #include <pinring/pinring.h>
 
 #include "../gpu/cuda_driver.h"
 #include "cuda/fake_cuda.h"
+#include "cuda/fake_gdr.h"
 #include "executor_test.h"
 
 #define COUNT 3000
@@ -385,6 +387,116 @@ TEST_F(cuda, a_kernel_that_dies_fails_the_executor)
 	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(ex));
 	EXPECT_EQ(-EPIPE, pinring_executor_submit(ex, &nop, &ticket));
 	EXPECT_EQ(1, pinring_executor_close(ex, 10 * SECOND));
+}
+
+static int open_files(void)
+{
+	int fd, n = 0;
+
+	for (fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+/* Where the command ring of a new executor lies, through which so many and one went. */
+static const char *ring_lies(FIXTURE_DATA(cuda) *self, int commands)
+{
+	static struct pinring_executor_info info;
+	static uint32_t id;
+	struct pinring_command nop = { .operation = PINRING_OP_NOP };
+	struct pinring_completion done;
+	struct pinring_executor *ex;
+	int rc, i;
+
+	info = PINRING_INIT(struct pinring_executor_info);
+	rc = pinring_executor_start(self->device, &self->config, &ex);
+	if (rc)
+		return pinring_error();
+	/* No number that an earlier ring left there. */
+	for (i = 0; !rc && i < commands; i++) {
+		nop.id = ++id;
+		rc = pinring_executor_call(ex, &nop, 60 * SECOND, &done);
+		if (!rc && done.id != nop.id)
+			rc = -EBADMSG;
+	}
+	if (!rc)
+		rc = pinring_executor_info(ex, &info);
+	if (!rc && pinring_executor_attach(ex, self->r))
+		rc = -EINVAL;
+	if (!rc)
+		rc = add(ex, 0, self);
+	if (pinring_executor_close(ex, 10 * SECOND) || rc)
+		return "nowhere: its commands are not answered";
+	return info.commands;
+}
+
+TEST_F(cuda, the_command_ring_lies_in_gpu_memory)
+{
+	const char *through = "in GPU memory, mapped through its dma-buf";
+	struct pinring_executor *ex;
+	int files = open_files();
+
+	gpu->dmabuf = 1;
+	self->config.depth = 4;
+	EXPECT_STREQ(through, ring_lies(self, 21));
+	/*
+	 * Another one keeps the memory. The first round of the next ring finds in it
+	 * what the first round before it left.
+	 */
+	ASSERT_EQ(0, pinring_executor_create(self->device, &self->config, &ex));
+	for (int i = 3; i < 12; i += 2) {
+		EXPECT_STREQ(through, ring_lies(self, i));
+	}
+	self->config.depth = 2048;
+	EXPECT_STREQ("in host memory: depth is more than 1024", ring_lies(self, 5));
+	EXPECT_EQ(0, pinring_executor_close(ex, 0));
+	EXPECT_EQ(files, open_files());
+}
+
+TEST_F(cuda, the_command_ring_falls_back_to_host_memory)
+{
+	/* Then it is libgdrapi's turn, which may be on this machine or not. */
+	static const char none[] = "in host memory: the driver exports no dma-buf; ";
+	static const char vain[] =
+		"in host memory: its dma-buf cannot be mapped: No such device; ";
+	int files = open_files();
+
+	EXPECT_EQ(0, strncmp(ring_lies(self, 5), none, sizeof(none) - 1));
+	gpu->dmabuf = FAKE_DMABUF_NO_MMAP;
+	EXPECT_EQ(0, strncmp(ring_lies(self, 5), vain, sizeof(vain) - 1));
+	fail("cuMemAlloc_v2", 2, CUDA_OUT_OF_MEMORY);
+	EXPECT_STREQ("in host memory: the GPU has none left", ring_lies(self, 5));
+	fail("", 0, 0);
+	EXPECT_EQ(files, open_files());
+}
+
+TEST_F(cuda, the_command_ring_through_gdrcopy)
+{
+	static const char from[] = "in host memory: the driver exports no dma-buf; ";
+	char path[4096] = "";
+	fake_gdr_t *find;
+	struct fake_gdr *gdr;
+	void *library;
+
+	snprintf(path, sizeof(path), "%s/gdr/libgdrapi.so.2", getenv("LD_LIBRARY_PATH"));
+	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	ASSERT_NE(NULL, library);
+	find = (fake_gdr_t *)dlsym(library, "fake_gdr");
+	ASSERT_NE(NULL, find);
+	gdr = find();
+	self->config.depth = 4;
+	EXPECT_STREQ("in GPU memory, mapped through libgdrapi", ring_lies(self, 5));
+	gdr->map_fails = 1;
+	EXPECT_EQ(0, strncmp(ring_lies(self, 5), from, sizeof(from) - 1));
+	EXPECT_NE(NULL, strstr(ring_lies(self, 5), "libgdrapi cannot map it: Resource"));
+	gdr->pin_fails = 1;
+	EXPECT_NE(NULL, strstr(ring_lies(self, 5), "libgdrapi cannot map it: Cannot"));
+	gdr->no_driver = 1;
+	EXPECT_NE(NULL, strstr(ring_lies(self, 5), "libgdrapi finds no /dev/gdrdrv"));
+	EXPECT_EQ(0, gdr->open);
+	EXPECT_EQ(0, gdr->pinned);
+	EXPECT_EQ(0, gdr->mapped);
+	EXPECT_EQ(0, gdr->misuse);
 }
 
 /* Nobody waits for ever for a GPU that another kernel fills. */

@@ -13,14 +13,24 @@ if [ ! -f "$build/selftests/cuda/libcuda.so.1" ]; then
 	skip_all "no fake libcuda.so.1: apt-get install g++"
 fi
 export LD_LIBRARY_PATH="$build/selftests/cuda" PINRING_TEST_EXECUTOR=cuda
-for program in executor_operations executor_hostile executor_lifecycle executor_bounds \
-	executor_services wave; do
-	"$build/selftests/$program" >"$tmp/log" 2>&1 && rc=0 || rc=$?
+# run NAME PROGRAM
+run()
+{
+	"$build/selftests/$2" >"$tmp/log" 2>&1 && rc=0 || rc=$?
 	points=$(grep -c '^ok' "$tmp/log")
 	if [ "$rc" -eq 0 ] && [ "$points" -gt 0 ]; then
-		pass "$program: $points points"
+		pass "$1: $points points"
 	else
-		fail "$program" "exit code $rc" "$(grep -v '^# *\(RUN\|OK\)' "$tmp/log" | tail -n 20)"
+		fail "$1" "exit code $rc" "$(grep -v '^# *\(RUN\|OK\)' "$tmp/log" | tail -n 20)"
 	fi
+}
+
+for program in executor_operations executor_hostile executor_lifecycle executor_bounds \
+	executor_services wave; do
+	run "$program" "$program"
+done
+export FAKE_CUDA=dmabuf
+for program in executor_operations executor_bounds; do
+	run "$program, its command ring in GPU memory" "$program"
 done
 finish

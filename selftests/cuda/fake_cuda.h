@@ -20,10 +20,14 @@ struct fake_cuda_state {
 struct fake_cuda_gpu {
 	int count, version, major;
 	int cooperative, host_register, compute_mode, exec_timeout;
+	int mig, mps;
 	int no_room; /* no block fits an SM */
 	int busy; /* kernels are queued and do not start */
 	int partly; /* they do, but for their last block */
+	int dmabuf; /* memory can be exported; FAKE_DMABUF_NO_MMAP: in vain */
 };
+
+#define FAKE_DMABUF_NO_MMAP 2
 
 /* The nth call of this symbol from now on returns rc, and does nothing. */
 typedef void fake_cuda_fail_t(const char *symbol, int nth, int rc);

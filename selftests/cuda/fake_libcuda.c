@@ -15,6 +15,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdio.h>
@@ -156,9 +157,25 @@ static void store_unless_dead(uint64_t *word, uint64_t value)
 	__atomic_store_n(word, value, __ATOMIC_RELEASE);
 }
 
-__attribute__((constructor)) static void hook_stores(void)
+/* FAKE_CUDA="mig mps ...": for programs that no test is part of. */
+static void take_environment(void)
+{
+	const char *said = getenv("FAKE_CUDA");
+
+	if (!said)
+		return;
+	gpu.mig = strstr(said, "mig") != NULL;
+	gpu.mps = strstr(said, "mps") != NULL;
+	gpu.dmabuf = strstr(said, "dmabuf") != NULL;
+	gpu.exec_timeout = strstr(said, "display") != NULL;
+	gpu.compute_mode = strstr(said, "prohibited") ? 2 :
+			   strstr(said, "exclusive") ? 3 : 0;
+}
+
+__attribute__((constructor)) static void begin(void)
 {
 	simt_store_hook = store_unless_dead;
+	take_environment();
 }
 
 /* Every call begins here. 0, or what it is to return. */
@@ -241,7 +258,8 @@ API cuda_result cuDeviceGet(cuda_device *device, int number)
 API cuda_result cuDeviceGetName(char *name, int size, cuda_device device)
 {
 	ENTER("cuDeviceGetName", false);
-	snprintf(name, (size_t)size, "Fake %d", device);
+	snprintf(name, (size_t)size, "Fake %d%s", device,
+		 gpu.mig ? " MIG 1g.5gb" : "");
 	return leave(CUDA_OK);
 }
 
@@ -264,6 +282,9 @@ API cuda_result cuDeviceGetAttribute(int *value, int which, cuda_device device)
 		break;
 	case CUDA_ATTRIBUTE_COMPUTE_MODE:
 		*value = gpu.compute_mode;
+		break;
+	case 133: /* MPS_ENABLED, which only the tool asks for */
+		*value = gpu.mps;
 		break;
 	case CUDA_ATTRIBUTE_EXEC_TIMEOUT:
 		*value = gpu.exec_timeout;
@@ -426,8 +447,9 @@ API cuda_result cuMemAlloc_v2(cuda_address *to, size_t size)
 	state.while_running += running() > 0;
 	p = calloc(1, sizeof(*p));
 	p->size = (size + 4095) & ~4095ul;
+	/* Shared: it can be mapped twice, as the real one through a window. */
 	p->device = mmap(NULL, p->size, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
 	memset(p->device, 0xa5, p->size);
 	p->host = p->device;
 	p->next = memory;
@@ -501,46 +523,64 @@ API cuda_result cuMemHostGetDevicePointer_v2(cuda_address *to, void *base,
 	return leave(CUDA_OK);
 }
 
-/* As drivers before 13.3: so the command ring stays in host memory. */
-API cuda_result cuMemGetHandleForAddressRange(void *handle, cuda_address at,
-					      size_t size, int type,
-					      unsigned long long flags)
+/* `from` is the host's address of what is registered, else the device's. */
+static bool known(const char *from, size_t size, bool registered)
 {
-	(void)handle, (void)at, (void)size, (void)type, (void)flags;
-	ENTER("cuMemGetHandleForAddressRange", true);
-	return leave(CUDA_NOT_SUPPORTED);
+	struct pages *p;
+
+	for (p = memory; p; p = p->next) {
+		const char *base = registered ? p->host : p->device;
+
+		if (p->registered == registered && from >= base &&
+		    from + size <= base + p->size)
+			return true;
+	}
+	return false;
 }
 
 static bool on_device(cuda_address at, size_t size)
 {
-	char *from = (char *)(uintptr_t)at;
-	struct pages *p;
-
-	for (p = memory; p; p = p->next) {
-		if (!p->registered && from >= p->device &&
-		    from + size <= p->device + p->size)
-			return true;
-	}
-	return false;
+	return known((const char *)(uintptr_t)at, size, false);
 }
 
-static bool in_registered(const char *from, size_t size)
+/* Puts these pages into a file, which the caller has from now on. -1: cannot. */
+static int export_pages(cuda_address at, size_t size)
 {
-	struct pages *p;
+	void *pages = (void *)(uintptr_t)at;
+	int fd = memfd_create("fake dma-buf", MFD_CLOEXEC);
 
-	for (p = memory; p; p = p->next) {
-		if (p->registered && from >= p->host &&
-		    from + size <= p->host + p->size)
-			return true;
-	}
-	return false;
+	if (fd < 0 || pwrite(fd, pages, size, 0) != (ssize_t)size ||
+	    mmap(pages, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+		 0) == MAP_FAILED)
+		return -1;
+	return fd;
+}
+
+API cuda_result cuMemGetHandleForAddressRange(void *handle, cuda_address at,
+					      size_t size, int type,
+					      unsigned long long flags)
+{
+	int fd;
+
+	ENTER("cuMemGetHandleForAddressRange", true);
+	/* As drivers before 13.3: so the command ring stays in host memory. */
+	if (!gpu.dmabuf)
+		return leave(CUDA_NOT_SUPPORTED);
+	if (!on_device(at, size) || at % 4096 || size % 4096 ||
+	    type != CUDA_HANDLE_DMA_BUF || flags)
+		return leave(INVALID_VALUE);
+	fd = gpu.dmabuf == FAKE_DMABUF_NO_MMAP ?
+		     open("/dev/null", O_RDWR | O_CLOEXEC) :
+		     export_pages(at, size);
+	memcpy(handle, &fd, sizeof(fd));
+	return leave(fd < 0 ? CUDA_OUT_OF_MEMORY : CUDA_OK);
 }
 
 API cuda_result cuMemcpyHtoDAsync_v2(cuda_address to, const void *from,
 				     size_t size, cuda_stream stream)
 {
 	ENTER("cuMemcpyHtoDAsync_v2", true);
-	state.while_running += !in_registered(from, size) && running();
+	state.while_running += !known(from, size, true) && running();
 	if (!stream || !on_device(to, size))
 		return leave(INVALID_VALUE);
 	memcpy((void *)(uintptr_t)to, from, size);
