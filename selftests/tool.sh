@@ -159,6 +159,49 @@ test_layout()
 	done
 }
 
+# gpus WORDS: what info says of a driver that is set so
+gpus()
+{
+	LD_LIBRARY_PATH=$build/selftests/cuda FAKE_CUDA=$1 "$pinring" info 2>&1
+}
+
+# says_of WORDS NAME GROUP NAME YES TEXT...
+says_of()
+{
+	words=$1 name=$2 line="$3 *$4 *$5 "
+	shift 5
+	gpus "$words" | grep -A 1 "^$line" >"$tmp/found"
+	for text in "$@"; do
+		grep -qF -- "$text" "$tmp/found" && continue
+		fail "$name" "no \"$text\" in:" "$(cat "$tmp/found")" "of $(gpus "$words")"
+		return
+	done
+	pass "$name"
+}
+
+test_gpus()
+{
+	if [ ! -f "$build/selftests/cuda/libcuda.so.1" ] ||
+		! gpus "" | grep -q "^gpu *0 *yes"; then
+		skip "info on GPUs" "built without g++ or nvcc"
+		return
+	fi
+	says_of "" "info describes a GPU" gpu 1 yes "Fake 1 at FA01:00:00.0: sm_90, 3 SMs" \
+		"compute mode DEFAULT, no MPS, no MIG instance, no display"
+	says_of "" "and what would run there" executor cuda yes \
+		"a persistent kernel of 3 blocks on GPU 0, sm_90"
+	says_of "" "where the command ring lies, and why" executor commands no \
+		"in host memory: the driver exports no dma-buf" "needs: a driver since 13.3"
+	says_of dmabuf "or that it lies in GPU memory" executor commands yes \
+		"in GPU memory, mapped through its dma-buf"
+	says_of "mig mps exclusive" "a MIG instance, MPS, and the compute mode" gpu 0 yes \
+		"Fake 0 MIG 1g.5gb" "mode EXCLUSIVE_PROCESS, shared by MPS, a MIG instance"
+	says_of prohibited "a GPU that would be refused, and why" gpu 1 no \
+		"mode PROHIBITED" "needs: GPU 1 (Fake 1) is in compute mode PROHIBITED"
+	says_of display "also for its display" executor cuda no \
+		"GPU 0 (Fake 0) drives a display that stops kernels"
+}
+
 test_stdout_full()
 {
 	if [ ! -c /dev/full ]; then
@@ -503,6 +546,7 @@ fi
 test_help
 test_usage
 test_layout
+test_gpus
 test_stdout_full
 test_man_pages
 if ! "$makewav" "$tmp/noise.wav" noise 8000 1 2000; then

@@ -12,6 +12,7 @@
 #include <pinring/pinring.h>
 
 #include "findings.h"
+#include "gpus.h"
 #include "tool.h"
 
 #define TRIAL_BYTES (4u << 20)
@@ -169,36 +170,91 @@ static void add_host(struct findings *all, struct pinring_device *device)
 	pinring_executor_close(executor, 0);
 }
 
+static void add_driver(struct findings *all, const struct machine *m)
+{
+	struct finding *f = add(all, "gpu", "driver", m->libcuda);
+
+	detail(f, "%s; libcuda.so.1 %s",
+	       m->nvidia[0] ? m->nvidia : "no /proc/driver/nvidia",
+	       m->libcuda ? "loads" : "does not load");
+	if (!m->libcuda)
+		need(f, "%sapt-get install %s",
+		     m->nvidia[0] ? "" : "an NVIDIA GPU, and ",
+		     m->nvidia[0] ? "libcuda1" : "nvidia-driver");
+}
+
+/* Where commands are stored decides how long they take to the GPU. */
+static void add_placement(struct findings *all,
+			  const struct pinring_executor_info *info)
+{
+	bool apart = !strncmp(info->commands, "in GPU memory", 13);
+	struct finding *f = add(all, "executor", "commands", apart);
+
+	detail(f, "%s", info->commands);
+	if (!apart)
+		need(f, "a driver since 13.3, or gdrcopy: apt-get install "
+			"libgdrapi gdrdrv-dkms, then modprobe gdrdrv");
+}
+
+/* Each is asked for an executor, so that what would be refused says so itself. */
+static void add_gpus(struct findings *all, struct pinring_device *device,
+		     const struct gpu *gpus, int count)
+{
+	static const char *const numbers[GPUS_MAX] = { "0", "1", "2", "3",
+						       "4", "5", "6", "7" };
+	struct pinring_executor_config config = pinring_executor_defaults();
+	struct pinring_executor *executor;
+	int i;
+
+	config.kind = PINRING_EXECUTOR_CUDA;
+	for (i = 0; i < count; i++) {
+		struct finding *f;
+
+		config.gpu = i;
+		f = add(all, "gpu", numbers[i],
+			!pinring_executor_create(device, &config, &executor));
+		gpus_describe(&gpus[i], f->detail, sizeof(f->detail));
+		if (f->there)
+			pinring_executor_close(executor, 0);
+		else
+			need(f, "%s", pinring_error());
+	}
+}
+
 static void add_cuda(struct findings *all, const struct machine *m,
 		     struct pinring_device *device)
 {
 	struct pinring_executor_config config = pinring_executor_defaults();
+	struct pinring_executor_info info =
+		PINRING_INIT(struct pinring_executor_info);
 	struct pinring_executor *executor = NULL;
+	struct gpu gpus[GPUS_MAX];
+	int count = gpus_read(gpus);
 	struct finding *f;
-	int error;
 
-	f = add(all, "gpu", "driver", m->nvidia[0] || m->libcuda);
-	detail(f, "%s; libcuda.so.1 %s",
-	       m->nvidia[0] ? m->nvidia : "no /proc/driver/nvidia",
-	       m->libcuda ? "loads" : "does not load");
-	if (!m->nvidia[0])
-		need(f, "an NVIDIA GPU, and apt-get install nvidia-driver");
-	else if (!m->libcuda)
-		need(f, "apt-get install libcuda1");
+	add_driver(all, m);
 	config.kind = PINRING_EXECUTOR_CUDA;
-	error = pinring_executor_create(device, &config, &executor);
-	f = add(all, "executor", "cuda", !error);
-	if (!error) {
-		detail(f, "a persistent kernel on the GPU");
-		pinring_executor_close(executor, 0);
-		return;
+	f = add(all, "executor", "cuda",
+		!pinring_executor_create(device, &config, &executor));
+	if (!f->there) {
+		detail(f, "%s", pinring_error());
+		if (!m->libcuda)
+			need(f, "a GPU with its driver, and a build of "
+				"pinring with the CUDA executor");
+		else if (!count)
+			need(f, "a GPU that the driver shows: "
+				"CUDA_VISIBLE_DEVICES may hide it, and one in "
+				"MIG mode needs an instance (nvidia-smi mig)");
+	} else if (pinring_executor_info(executor, &info)) {
+		detail(f, "%s", pinring_error());
+	} else {
+		detail(f, "a persistent kernel of %u blocks on GPU 0, %s",
+		       info.threads, info.isa);
+		add_placement(all, &info);
 	}
-	detail(f, "%s", pinring_error());
-	if (m->nvidia[0] && m->libcuda)
-		need(f, "a build of pinring with the CUDA executor");
-	else
-		need(f, "a GPU with its driver, and a build of pinring with "
-			"the CUDA executor");
+	/* It keeps GPU 0 open meanwhile, which takes a while to open. */
+	add_gpus(all, device, gpus, count);
+	pinring_executor_close(executor, 0);
 }
 
 static void add_feature(struct findings *all, const char *name, bool built,

@@ -9,7 +9,7 @@
 
 #include "machine.h"
 
-#define FINDINGS_MAX 16
+#define FINDINGS_MAX 24
 
 struct finding {
 	const char *group;
