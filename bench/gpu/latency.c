@@ -21,8 +21,11 @@ struct trips *trips_new(void)
 
 void trips_add(struct trips *t, struct command_row *row)
 {
+	const double accepted = bench_quantile(t->accepted, t->n, 500);
+
 	series_add(&row->issued, bench_quantile(t->issued, t->n, 500));
-	series_add(&row->accepted, bench_quantile(t->accepted, t->n, 500));
+	if (accepted > 0.0)
+		series_add(&row->accepted, accepted);
 	series_add(&row->p50, bench_quantile(t->completed, t->n, 500));
 	series_add(&row->p99, bench_quantile(t->completed, t->n, 990));
 	series_add(&row->p999, bench_quantile(t->completed, t->n, 999));
@@ -99,7 +102,7 @@ void pingpong_run(struct pingpong *p, unsigned int count, struct trips *t)
 		if (i <= warm)
 			continue;
 		t->completed[t->n] = (double)(bench_ticks() - begin) * ns;
-		t->accepted[t->n] = t->completed[t->n];
+		t->accepted[t->n] = 0.0;
 		t->issued[t->n++] = (double)(middle - begin) * ns;
 	}
 	gpu_finish(p->gpu, "ping-pong", WAIT_SECONDS);

@@ -8,7 +8,10 @@
 
 #define TRIPS 20000u /* a round, at most */
 
-/* One round's; the arrays' first `n` are ns, and end up sorted. */
+/*
+ * One round's; the arrays' first `n` are ns, and end up sorted. accepted is 0 where
+ * nobody could see it.
+ */
 struct trips {
 	unsigned int n;
 	double issued[TRIPS], accepted[TRIPS], completed[TRIPS];

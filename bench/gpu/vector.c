@@ -23,6 +23,12 @@ struct vectors {
 	uint64_t a, b, dst; /* offsets */
 };
 
+/* Of a kernel, while the executor lives. */
+struct registration {
+	struct series ms;
+	char why[200]; /* not */
+};
+
 static const unsigned int sizes[] = { 100, 1000, 3072, FLOATS };
 #define SIZES (sizeof(sizes) / sizeof(sizes[0]))
 
@@ -45,10 +51,11 @@ static void launch_add(struct vectors *v, uint64_t n)
 }
 
 static struct pinring_command add_command(const struct vectors *v,
-					  uint32_t region, uint64_t n)
+					  uint16_t operation, uint32_t region,
+					  uint64_t n)
 {
 	return (struct pinring_command){
-		.operation = PINRING_OP_ADD,
+		.operation = operation,
 		.dst = { v->dst, region },
 		.a = { v->a, region },
 		.b = { v->b, region },
@@ -81,10 +88,10 @@ static void spoil(struct vectors *v)
 	       FLOATS * sizeof(float));
 }
 
-static void by_command(struct vectors *v, uint32_t region, uint64_t n,
-		       unsigned int count, struct trips *t)
+static void by_command(struct vectors *v, uint16_t operation, uint32_t region,
+		       uint64_t n, unsigned int count, struct trips *t)
 {
-	const struct pinring_command c = add_command(v, region, n);
+	const struct pinring_command c = add_command(v, operation, region, n);
 	const double ns = bench_ticks_ns();
 	struct pinring_completion done;
 	unsigned int i;
@@ -96,7 +103,7 @@ static void by_command(struct vectors *v, uint32_t region, uint64_t n,
 		middle = bench_ticks();
 		stage_wait(&v->stage, ticket, &done);
 		t->completed[t->n] = (double)(bench_ticks() - begin) * ns;
-		t->accepted[t->n] = t->completed[t->n];
+		t->accepted[t->n] = 0.0;
 		t->issued[t->n++] = (double)(middle - begin) * ns;
 		if (done.done != n)
 			gpu_die("an add did %llu of %llu",
@@ -118,65 +125,128 @@ static void by_launch(struct vectors *v, uint64_t n, unsigned int count,
 		middle = bench_ticks();
 		gpu_synchronize(&v->gpu);
 		t->completed[t->n] = (double)(bench_ticks() - begin) * ns;
-		t->accepted[t->n] = t->completed[t->n];
+		t->accepted[t->n] = 0.0;
 		t->issued[t->n++] = (double)(middle - begin) * ns;
 	}
 }
 
-/* One round of one size: in GPU memory, in host memory, launched. */
-static void add_round(struct vectors *v, uint64_t n, unsigned int count,
-		      struct trips *t, struct command_row rows[3])
+enum { INLINE, INLINE_HOST, REGISTERED, LAUNCHED, WAYS };
+
+/* The same sums by a kernel that the executor did not know when it was built. */
+static int register_add(struct vectors *v, struct registration *r,
+			uint32_t *operation)
+{
+	static const char text[] = "#include <pinring/kernel.h>\n"
+				   "PINRING_KERNEL(bench_sum)\n"
+				   "{\n"
+				   "	PINRING_EACH(i, args->count)\n"
+				   "		dst[i] = a[i] + b[i];\n"
+				   "}\n";
+	struct pinring_kernel_config config =
+		PINRING_INIT(struct pinring_kernel_config);
+	uint64_t begin = bench_now_ns();
+	int rc;
+
+	config.name = "bench_sum";
+	config.text = text;
+	rc = pinring_executor_register(v->stage.executor, &config, operation);
+	if (rc)
+		snprintf(r->why, sizeof(r->why), "%s", pinring_error());
+	else
+		series_add(&r->ms, (double)(bench_now_ns() - begin) / 1e6);
+	return rc;
+}
+
+/* One size by one way; the sums are checked. */
+static void by_loop(struct vectors *v, uint16_t operation, uint32_t region,
+		    uint64_t n, unsigned int count, struct trips *t,
+		    struct command_row *row)
 {
 	const size_t bytes = FLOATS * sizeof(float);
-	const bool real = v->stage.memory != 0;
 
 	spoil(v);
+	stage_upload(&v->stage, v->dst, bytes);
+	by_command(v, operation, region, n, count, t);
+	trips_add(t, row);
+	if (region != v->stage.host)
+		stage_download(&v->stage, v->dst, bytes);
+	check(v, n, row->name);
+}
+
+/* One executor's life: every size, by its own code and by the kernel it learns. */
+static void loop_round(struct vectors *v, unsigned int count, struct trips *t,
+		       struct command_row rows[SIZES][WAYS],
+		       struct registration *r)
+{
+	uint32_t operation = 0;
+	unsigned int i;
+	bool knows;
+
 	stage_start(&v->stage, DEPTH);
 	stage_settle(&v->stage);
-	if (real) {
-		by_command(v, v->stage.there, n, count, t);
-		trips_add(t, &rows[0]);
-		stage_download(&v->stage, v->dst, bytes);
-		check(v, n, "the executor, in GPU memory");
-		spoil(v);
+	for (i = 0; i < SIZES; i++) {
+		if (v->stage.memory)
+			by_loop(v, PINRING_OP_ADD, v->stage.there, sizes[i],
+				count, t, &rows[i][INLINE]);
+		by_loop(v, PINRING_OP_ADD, v->stage.host, sizes[i],
+			sizes[i] < FLOATS ? count : count / 10, t,
+			&rows[i][INLINE_HOST]);
 	}
-	by_command(v, v->stage.host, n, n < FLOATS ? count : count / 10, t);
-	trips_add(t, &rows[1]);
-	check(v, n, "the executor, in host memory");
+	knows = !register_add(v, r, &operation);
+	for (i = 0; knows && i < SIZES; i++)
+		by_loop(v, (uint16_t)operation, v->stage.there, sizes[i],
+			sizes[i] < FLOATS ? count : count / 10, t,
+			&rows[i][REGISTERED]);
 	spoil(v);
-	stage_settle(&v->stage);
+	stage_upload(&v->stage, v->dst, FLOATS * sizeof(float));
 	stage_stop(&v->stage);
-	if (!real)
-		return;
-	by_launch(v, n, count, t);
-	trips_add(t, &rows[2]);
-	gpu_check(&v->gpu,
-		  v->gpu.call.copy_out(stage_at(&v->stage, v->dst, bytes),
-				       v->stage.memory + v->dst, bytes,
-				       v->gpu.stream),
-		  "copy the sums back");
-	gpu_synchronize(&v->gpu);
-	check(v, n, "the launched kernel");
+}
+
+static void launch_round(struct vectors *v, unsigned int count, struct trips *t,
+			 struct command_row rows[SIZES][WAYS])
+{
+	const size_t bytes = FLOATS * sizeof(float);
+	unsigned int i;
+
+	for (i = 0; i < SIZES; i++) {
+		by_launch(v, sizes[i], count, t);
+		trips_add(t, &rows[i][LAUNCHED]);
+		gpu_check(&v->gpu,
+			  v->gpu.call.copy_out(stage_at(&v->stage, v->dst,
+							bytes),
+					       v->stage.memory + v->dst, bytes,
+					       v->gpu.stream),
+			  "copy the sums back");
+		gpu_synchronize(&v->gpu);
+		check(v, sizes[i], rows[i][LAUNCHED].name);
+	}
 }
 
 void bench_gpu_vector(const struct gpu_options *o)
 {
-	static struct command_row rows[SIZES][3] = {
+	static struct command_row rows[SIZES][WAYS] = {
 		{ { .name = "add of 100, GPU memory" },
 		  { .name = "add of 100, host memory" },
+		  { .name = "add of 100, registered, GPU memory" },
 		  { .name = "add of 100, launched, GPU memory" } },
 		{ { .name = "add of 1000, GPU memory" },
 		  { .name = "add of 1000, host memory" },
+		  { .name = "add of 1000, registered, GPU memory" },
 		  { .name = "add of 1000, launched, GPU memory" } },
 		{ { .name = "add of 3072, GPU memory" },
 		  { .name = "add of 3072, host memory" },
+		  { .name = "add of 3072, registered, GPU memory" },
 		  { .name = "add of 3072, launched, GPU memory" } },
 		{ { .name = "add of 1 M, GPU memory" },
 		  { .name = "add of 1 M, host memory" },
+		  { .name = "add of 1 M, registered, GPU memory" },
 		  { .name = "add of 1 M, launched, GPU memory" } },
 	};
 	const bool real = o->kind == PINRING_EXECUTOR_CUDA;
+	const unsigned int count = o->quick ? 20 : 1000;
 	const size_t bytes = FLOATS * sizeof(float);
+	struct row row = { .name = ROW_REGISTER, .unit = "ms" };
+	static struct registration registration;
 	struct trips *t = trips_new();
 	static struct vectors v;
 	unsigned int r, i, k;
@@ -197,16 +267,19 @@ void bench_gpu_vector(const struct gpu_options *o)
 		b[i] = (float)(i % 911) - 400.5f;
 	}
 	for (r = 0; r < o->runs; r++) {
-		for (i = 0; i < SIZES; i++)
-			add_round(&v, sizes[i], o->quick ? 20 : 1000, t,
-				  rows[i]);
+		loop_round(&v, count, t, rows, &registration);
+		if (real)
+			launch_round(&v, count, t, rows);
 	}
 	for (i = 0; i < SIZES; i++) {
-		for (k = 0; k < 3; k++) {
+		for (k = 0; k < WAYS; k++) {
 			if (rows[i][k].p50.n)
 				group_command(&rows[i][k]);
 		}
 	}
+	row.value = registration.ms;
+	snprintf(row.note, sizeof(row.note), "%s", registration.why);
+	group_row(&row);
 }
 
 /* -------------------------------------------------------------- large ones */
@@ -263,7 +336,7 @@ static void large_round(struct vectors *v, struct large *l)
 	/* Each has its own sums to make. */
 	fill(v, v->dst, -1.0f, n);
 	stage_start(&v->stage, DEPTH);
-	c = add_command(v, v->stage.there, n);
+	c = add_command(v, PINRING_OP_ADD, v->stage.there, n);
 	for (i = 0; i < 20; i++) {
 		uint64_t since = bench_now_ns();
 
