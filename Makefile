@@ -459,7 +459,8 @@ bench-gpu:
 		--json $(or $(JSON),bench/results) || [ $$? -eq 4 ]; }
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
-gpu_programs := executor_lifecycle executor_operations executor_hostile wave gpu/soak gpu/bounded
+gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
+	executor_services wave gpu/soak gpu/bounded
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \

@@ -33,4 +33,14 @@ export FAKE_CUDA=dmabuf
 for program in executor_operations executor_bounds; do
 	run "$program, its command ring in GPU memory" "$program"
 done
+# What else make check-gpu runs there, as far as it goes without a GPU.
+if [ -x "$build/selftests/gpu/soak" ]; then
+	for blocks in 1 3; do
+		check "every operation, bounded, on $blocks blocks" \
+			timeout 300 "$build/selftests/gpu/bounded" $blocks
+	done
+	check "a short soak" timeout 300 "$build/selftests/gpu/soak" -n 2000 -s 200
+else
+	skip "a soak, and what sanitizers watch" "built without nvcc of CUDA 12.8 or later"
+fi
 finish
