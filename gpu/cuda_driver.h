@@ -63,7 +63,6 @@ enum {
 /* member, symbol, parameters */
 #define PINRING_CUDA_FUNCTIONS(F)                                              \
 	F(init, cuInit, (unsigned int flags))                                  \
-	F(driver_version, cuDriverGetVersion, (int *version))                  \
 	F(error_name, cuGetErrorName, (cuda_result rc, const char **name))     \
 	F(error_string, cuGetErrorString,                                      \
 	  (cuda_result rc, const char **text))                                 \

@@ -81,7 +81,8 @@ static void copy_run(struct copier *c, const struct gpu *g, unsigned int count,
 		uint64_t begin = bench_ticks(), middle;
 
 		*(volatile uint32_t *)c->from = i;
-		gpu_check(g, g->call.copy_in(c->to, c->from, 4, g->stream),
+		gpu_check(g,
+			  g->cuda->memory_copy_in(c->to, c->from, 4, g->stream),
 			  "copy");
 		middle = bench_ticks();
 		gpu_synchronize(g);

@@ -37,15 +37,13 @@ enum {
 
 /* What the library has no use for; the rest is in pinring_cuda_open()'s table. */
 #define BENCH_CUDA_FUNCTIONS(F)                                               \
+	F(driver_version, "cuDriverGetVersion", (int *version))               \
 	F(launch, "cuLaunchKernel",                                           \
 	  (cuda_function f, unsigned int grid_x, unsigned int grid_y,         \
 	   unsigned int grid_z, unsigned int block_x, unsigned int block_y,   \
 	   unsigned int block_z, unsigned int shared, cuda_stream stream,     \
 	   void **parameters, void **extra))                                  \
 	F(synchronize, "cuStreamSynchronize", (cuda_stream stream))           \
-	F(copy_in, "cuMemcpyHtoDAsync_v2",                                    \
-	  (cuda_address to, const void *from, size_t size,                    \
-	   cuda_stream stream))                                               \
 	F(copy_out, "cuMemcpyDtoHAsync_v2",                                   \
 	  (void *to, cuda_address from, size_t size, cuda_stream stream))     \
 	F(set, "cuMemsetD8Async",                                             \

@@ -145,7 +145,7 @@ void probe_name(const struct gpu_options *o, void *arg)
 	struct gpu g;
 
 	gpu_open(&g, o);
-	g.cuda->driver_version(&p->driver);
+	g.call.driver_version(&p->driver);
 	snprintf(p->device, sizeof(p->device), "%s", g.name);
 	sysfs(&g, "numa_node", line, sizeof(line));
 	p->node = line[0] ? (int)number_in(line) : -1;

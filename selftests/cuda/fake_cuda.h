@@ -18,7 +18,7 @@ struct fake_cuda_state {
 
 /* What the GPUs are; a test may change it before the first executor. */
 struct fake_cuda_gpu {
-	int count, version, major;
+	int count, major;
 	int cooperative, host_register, compute_mode, exec_timeout;
 	int mig, mps;
 	int no_room; /* no block fits an SM */

@@ -92,7 +92,6 @@ static struct {
 static struct fake_cuda_state state;
 static struct fake_cuda_gpu gpu = {
 	.major = 9, .cooperative = 1, .host_register = 1, .count = GPUS,
-	.version = 13000,
 };
 
 API void fake_cuda_fail(const char *symbol, int nth, int rc)
@@ -217,12 +216,6 @@ API cuda_result cuInit(unsigned int flags)
 	ENTER("cuInit", false);
 	initialised = true;
 	return leave(flags ? INVALID_VALUE : CUDA_OK);
-}
-
-API cuda_result cuDriverGetVersion(int *version)
-{
-	*version = gpu.version;
-	return CUDA_OK;
 }
 
 API cuda_result cuGetErrorName(cuda_result rc, const char **name)
