@@ -32,6 +32,8 @@ int run_fork(struct worker *w, const uint64_t *arg)
 	}
 	w->is_child = true;
 	w->failing = false;
+	/* What is open there is its parent's: that one's calls would fail. */
+	w->fail = 0;
 	w->child = 0;
 	if (arg[1] % 8 == 1) {
 		/* As few fds as it has: none more can be made. */
