@@ -26,13 +26,16 @@ struct pinring_turn {
 #define PINRING_WAY_TEAM 4 /* job.workers workers */
 #define PINRING_WAY_WRITES 8 /* and its results lie in memory */
 
+/* Who sees the state finds the answers that came before it, and is not woken sooner. */
 PINRING_FN void pinring_reach(struct pinring_loop *loop, __u32 state)
 {
 	if (pinring_lane() == 0) {
 		loop->state = state;
+		pinring_fence_publish();
 		pinring_store_word(&loop->control->reached,
 				   loop->wish >> 32 << 32 | state);
 		pinring_announce(loop);
+		pinring_announce_again(loop);
 	}
 	pinring_together();
 }

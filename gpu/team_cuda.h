@@ -226,8 +226,9 @@ PINRING_FN void pinring_announce(struct pinring_loop *loop)
 }
 
 /*
- * Falling idle. Nothing orders a ring after the answer that it tells of, short of a
- * fence for each: a host that woke, found nothing and slept again is woken by this.
+ * In another state, or falling idle. Nothing orders a ring after what it tells of,
+ * short of a fence for each: a host that woke, found nothing and slept again is woken
+ * by this.
  */
 PINRING_FN void pinring_announce_again(struct pinring_loop *loop)
 {

@@ -92,6 +92,8 @@ for cubin in $cubins; do
 	count part_probe fence_sys
 	has part_inject fence_sys $((${n:-0} + 1))
 
+	has part_reach fence_sys 2
+
 	has_some pinring_loop_cuda load_sys
 	has_some pinring_loop_cuda store_sys
 	for kind in fence_sc local wide_sys atomic_sys; do
