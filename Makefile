@@ -460,7 +460,7 @@ bench-gpu:
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
 gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
-	executor_services wave gpu/soak gpu/bounded
+	executor_services executor_shared wave gpu/soak gpu/bounded
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \

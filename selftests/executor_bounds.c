@@ -12,6 +12,7 @@
 
 #include <pinring/pinring.h>
 
+#include "executor_kind.h"
 #include "executor_test.h"
 
 #define FLOATS 50000u /* a team's */
@@ -50,7 +51,7 @@ FIXTURE_SETUP(bounds)
 	ASSERT_EQ(0, pinring_object_create(self->r, "data", PINRING_OBJECT_BYTES,
 					   FLOATS * sizeof(float), 0, &self->data));
 	self->config = pinring_executor_defaults();
-	self->config.kind = PINRING_EXECUTOR_HOST;
+	self->config.kind = executor_kind();
 	self->config.threads = variant->threads;
 }
 

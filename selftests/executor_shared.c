@@ -10,6 +10,7 @@
 
 #include <pinring/pinring.h>
 
+#include "executor_kind.h"
 #include "executor_test.h"
 
 #define MIB (1ull << 20)
@@ -50,7 +51,7 @@ FIXTURE_SETUP(shared)
 					   THREADS * FLOATS * sizeof(float), 64,
 					   &self->data));
 	self->at = pinring_region_at(self->r, self->data.offset, self->data.length);
-	config.kind = PINRING_EXECUTOR_HOST;
+	config.kind = executor_kind();
 	config.depth = variant->depth;
 	config.flags = PINRING_EXECUTOR_SHARED;
 	/* Who looks at the watchdog now and then wakes up without being woken. */
@@ -353,6 +354,9 @@ TEST_F_TIMEOUT(shared, kernels_come_and_go_from_all_sides, 120)
 {
 	static struct client clients[4];
 
+	if (on_cuda()) {
+		SKIP(return, "a GPU has its own test of that");
+	}
 	for (uint32_t i = 0; i < 4; i++) {
 		clients[i] = (struct client){
 			.ex = self->ex, .number = i,
@@ -374,7 +378,7 @@ TEST(unknown_flags_are_refused)
 	struct pinring_device *device;
 
 	ASSERT_EQ(0, pinring_device_open(NULL, &device));
-	config.kind = PINRING_EXECUTOR_HOST;
+	config.kind = executor_kind();
 	config.flags = 2;
 	EXPECT_EQ(-EINVAL, pinring_executor_create(device, &config, &ex));
 	EXPECT_NE(NULL, strstr(pinring_error(), "flags"));

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # The CUDA executor on a GPU, watched from outside: by compute-sanitizer, while its
-# host is killed, and for as many commands as the time allows. selftests/gpu/check
-# runs it; SOAK is for how many seconds.
+# host is killed, and for 100 million commands. selftests/gpu/check runs it; END is
+# when that ends, in seconds since boot (what remains is the soak's).
 
 . "$(dirname "$0")/../lib.sh"
 
@@ -67,6 +67,10 @@ sanitize memcheck
 sanitize racecheck
 sanitize synccheck
 killed
-check "a soak" timeout $((${SOAK:-60} + 30)) "$programs/soak" -n 100000000 -s "${SOAK:-60}"
+read -r uptime _ </proc/uptime
+soak=$((${END:-${uptime%.*} + 300} - ${uptime%.*} - 15))
+[ $soak -ge 10 ] || soak=10
+check "a soak of 100 million commands" \
+	timeout $((soak + 10)) "$programs/soak" -n 100000000 -s $soak
 echo "# $out"
 finish

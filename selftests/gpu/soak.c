@@ -5,8 +5,10 @@
  *	soak [-n COMMANDS] [-s SECONDS]
  *
  * On the executor of PINRING_TEST_EXECUTOR. Ends after the one or the other, says
- * how many there were, and leaves with 0 if each was answered right, in order.
+ * how many there were, and leaves with 0 if each was answered right, in order, and
+ * if there were as many as -n says.
  */
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -176,12 +178,13 @@ int main(int argc, char **argv)
 	static struct expected window[WINDOW];
 	uint64_t most = 100000000, i, k;
 	double seconds = 60.0, begin, took;
+	bool all = false;
 	static struct soak s;
 	int option;
 
 	while ((option = getopt(argc, argv, "n:s:")) != -1) {
 		if (option == 'n')
-			most = strtoull(optarg, NULL, 10);
+			all = (most = strtoull(optarg, NULL, 10));
 		else if (option == 's')
 			seconds = strtod(optarg, NULL);
 		else
@@ -212,5 +215,8 @@ int main(int argc, char **argv)
 	       (unsigned long long)s.sum[1]);
 	pinring_region_close(s.region);
 	pinring_device_close(s.device);
-	return 0;
+	if (all && i < most)
+		fprintf(stderr, "soak: that is not %llu: the time was up\n",
+			(unsigned long long)most);
+	return all && i < most;
 }
