@@ -163,6 +163,9 @@ static bool enqueue(struct pinring_executor *ex,
 	p->ticket = ex->submitted;
 	p->id = command->id;
 	p->operation = command->operation;
+	/* Write-combined stores keep no order with what the command is about. */
+	if (ex->flush)
+		ex->flush();
 	/* Never full: it has twice the slots that can be in flight. */
 	if (!pinring_device_send(&ex->commands, words))
 		goto full;
