@@ -1041,6 +1041,40 @@ TEST_F(executor, two_executors_do_not_know_of_each_other)
 	EXPECT_EQ(0, pinring_executor_close(other, 10 * SECOND));
 }
 
+/*
+ * More than a driver has queues, if it is not told otherwise; and each goes while the
+ * others run.
+ */
+TEST_F_TIMEOUT(executor, many_executors_come_and_go_beside_each_other, 60)
+{
+	struct pinring_executor *many[16];
+	struct pinring_completion done;
+	uint32_t n, i, k;
+	int rc = 0;
+
+	self->config.threads = 1;
+	for (n = 0; n < 16; n++) {
+		rc = pinring_executor_start(self->device, &self->config, &many[n]);
+		if (rc) {
+			break;
+		}
+	}
+	/* A small GPU has room for some. */
+	EXPECT_TRUE(!rc || (on_cuda() && rc == -EBUSY))
+		TH_LOG("number %u: %s", n, pinring_error());
+	EXPECT_LE(2, n);
+	for (i = 0; i < n; i++) {
+		for (k = i; k < n; k++) {
+			struct pinring_command c = nop(100 * i + k);
+
+			ASSERT_EQ(0, pinring_executor_call(many[k], &c, PINRING_FOREVER,
+						   &done));
+			EXPECT_EQ(c.id, done.id);
+		}
+		EXPECT_EQ(0, pinring_executor_close(many[i], 10 * SECOND));
+	}
+}
+
 TEST_F(executor, so_many_regions_and_no_more)
 {
 	struct pinring_region_config rc = pinring_region_defaults(16384);
