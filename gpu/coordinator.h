@@ -253,12 +253,11 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
 /* Answers a new wish of the host's. 0 when the loop is to end. */
 PINRING_FN int pinring_obey(struct pinring_loop *loop, __u64 wish)
 {
-	__u32 wanted = (__u32)wish;
+	__u32 wanted = (__u32)wish & ~PINRING_WISH_LEAVE;
 
 	if (pinring_lane() == 0)
 		loop->wish = wish;
-	if (wanted == PINRING_STATE_ACTIVE || wanted == PINRING_STATE_PAUSED ||
-	    wanted == PINRING_STATE_DRAINING)
+	if (wanted >= PINRING_STATE_LAUNCHED && wanted <= PINRING_STATE_DRAINING)
 		pinring_reach(loop, wanted);
 	return wanted != PINRING_STATE_TERMINATED;
 }
@@ -287,6 +286,25 @@ PINRING_FN int pinring_rest(struct pinring_loop *loop, struct pinring_idle *idle
 	return !loop->idle_ns || idle->now - idle->since < loop->idle_ns;
 }
 
+/* The end: what is queued is answered, but not carried out. */
+PINRING_FN void pinring_cancel_all(struct pinring_loop *loop,
+				   struct pinring_intake *intake, int late)
+{
+	const __u64 *words;
+
+	pinring_intake_drop(intake);
+	while ((words = pinring_take(loop, intake, 1))) {
+		if (pinring_lane() == 0)
+			pinring_device_release(&loop->commands);
+		(void)pinring_serve(loop, words, 1);
+	}
+	if (pinring_lane() == 0) {
+		pinring_end_burst(loop);
+		if (late)
+			pinring_note_error(loop, -ETIMEDOUT, 0, 0, 0);
+	}
+}
+
 /*
  * All lanes that coordinate go through this. What one of them writes the others
  * read only after pinring_together(), and have read before they come there.
@@ -297,13 +315,20 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 	struct pinring_idle idle = {};
 	__u64 answered = loop->wish;
 	const __u64 *words;
-	int late = 0;
+	const int begins = loop->state == PINRING_STATE_CREATED;
+	int late = 0, leaves = 0;
 
-	if (pinring_lane() == 0)
-		loop->began_ns = pinring_clock_ns();
-	/* With a limit it may be launched in the host's way: nobody activates. */
-	pinring_reach(loop, loop->limit ? PINRING_STATE_ACTIVE :
-					  PINRING_STATE_LAUNCHED);
+	pinring_together();
+	/* Launched again, it goes on; the host's wish says in which state. */
+	if (begins) {
+		if (pinring_lane() == 0)
+			loop->began_ns = pinring_clock_ns();
+		/* With a limit it may be launched in the host's way, when nobody
+		 * activates it.
+		 */
+		pinring_reach(loop, loop->limit ? PINRING_STATE_ACTIVE :
+						  PINRING_STATE_LAUNCHED);
+	}
 	for (;;) {
 		const __u32 state = loop->state;
 
@@ -313,6 +338,9 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 		if (intake.wish != answered) {
 			answered = intake.wish;
 			if (!pinring_obey(loop, answered))
+				break;
+			leaves = (answered & PINRING_WISH_LEAVE) != 0;
+			if (leaves)
 				break;
 			/* What was seen of the ring may be older than the wish. */
 			pinring_intake_drop(&intake);
@@ -339,20 +367,12 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 			break;
 		}
 	}
-	pinring_intake_drop(&intake);
-	while ((words = pinring_take(loop, &intake, 1))) {
-		if (pinring_lane() == 0)
-			pinring_device_release(&loop->commands);
-		(void)pinring_serve(loop, words, 1);
-	}
-	if (pinring_lane() == 0) {
-		pinring_end_burst(loop);
-		if (late)
-			pinring_note_error(loop, -ETIMEDOUT, 0, 0, 0);
-	}
+	if (!leaves)
+		pinring_cancel_all(loop, &intake, late);
 	pinring_publish_profile(loop, pinring_clock_ns());
 	pinring_team_end(loop);
-	pinring_reach(loop, PINRING_STATE_TERMINATED);
+	if (!leaves)
+		pinring_reach(loop, PINRING_STATE_TERMINATED);
 }
 
 /* Every thread of the executor runs this once, from launch to the end. */

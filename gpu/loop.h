@@ -112,6 +112,12 @@ struct pinring_loop {
 	__u64 began_ns;
 };
 
+/*
+ * With the state in control->wanted, below "terminated": the loop ends, between two
+ * commands, and whoever said so launches it again with all that it had.
+ */
+#define PINRING_WISH_LEAVE (1u << 31)
+
 PINRING_FN int pinring_told_to_stop(const struct pinring_loop *loop)
 {
 	return (__u32)pinring_load_word(&loop->control->wanted) ==

@@ -25,8 +25,8 @@
  * ring. A struct pinring_memory that is attached holds the device's address.
  *
  * When the loop ends it leaves its state in *self. To launch it once more (the
- * same rings, the same counts) the host copies that back, sets team.generation,
- * team.arrived and team.aborted to 0, and launches.
+ * same rings, the same counts) the host wishes something new, copies team as it was
+ * made, and launches.
  */
 #ifndef PINRING_LOOP_CUDA_H
 #define PINRING_LOOP_CUDA_H

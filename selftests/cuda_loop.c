@@ -595,24 +595,30 @@ TEST_F(grid, what_it_tells)
 	EXPECT_GE(self->rig->profile.alive_ns, self->rig->telemetry.busy_ns);
 }
 
-/* As after a relink: another launch goes on where the first one ended. */
+static void launch_again(struct __test_metadata *_metadata, FIXTURE_DATA(grid) *self)
+{
+	self->rig->self.team.generation = 0;
+	self->rig->self.team.arrived = 0;
+	self->rig->self.team.aborted = 0;
+	ASSERT_TRUE(rig_launch(self->rig, 2, THREADS));
+}
+
+/* Told to leave: another launch goes on where this one ended. */
 TEST_F(grid, launched_again)
 {
 	struct pinring_completion done;
 	struct pinring_command c = steps(1, 3);
 	uint64_t counted;
 
+	begin(_metadata, self);
 	for (uint32_t i = 1; i < 4; i++) {
-		self->rig->self.team.generation = 0;
-		self->rig->self.team.arrived = 0;
-		self->rig->self.team.aborted = 0;
-		begin(_metadata, self);
 		c.id = i;
 		ASSERT_TRUE(rig_call(self->rig, &c, &done));
 		EXPECT_EQ(i, done.id);
 		EXPECT_EQ(0, done.status);
-		rig_wish(self->rig, PINRING_STATE_DRAINING);
+		rig_leave(self->rig, PINRING_STATE_ACTIVE);
 		ASSERT_TRUE(rig_ends(self->rig));
+		EXPECT_EQ(PINRING_STATE_ACTIVE, rig_state(self->rig));
 		EXPECT_EQ(3 * i, self->room->steps);
 		EXPECT_EQ(i, self->rig->telemetry.processed);
 		EXPECT_EQ(i, self->rig->control.completed);
@@ -621,7 +627,81 @@ TEST_F(grid, launched_again)
 			counted += self->rig->profile.duration[PINRING_OP_WAVE_STEP][b];
 		}
 		EXPECT_EQ(i, counted);
+		rig_wish(self->rig, PINRING_STATE_ACTIVE);
+		launch_again(_metadata, self);
 	}
+}
+
+/*
+ * It ends between two commands, with most of the ring before it, and again in each
+ * state; what was wished while it was away counts when it is back.
+ */
+TEST_F(grid, leaves_what_is_queued)
+{
+	struct pinring_completion done;
+	uint32_t collected = 0;
+
+	begin(_metadata, self);
+	for (uint32_t i = 0; i < 200; i++) {
+		struct pinring_command c = i % 8 ? nop(i) : steps(i, 5);
+
+		ASSERT_TRUE(COMES_TRUE(rig_submit(self->rig, &c)));
+		/* As a host does: there is always room for the answers. */
+		if (i - collected >= self->rig->commands.capacity / 2) {
+			ASSERT_TRUE(COMES_TRUE(rig_collect(self->rig, &done)));
+			EXPECT_EQ(collected, done.id);
+			EXPECT_EQ(0, done.status);
+			collected++;
+		}
+		if (i % 7)
+			continue;
+		rig_leave(self->rig, PINRING_STATE_ACTIVE);
+		ASSERT_TRUE(rig_ends(self->rig));
+		EXPECT_EQ(PINRING_STATE_ACTIVE, rig_state(self->rig));
+		EXPECT_EQ(self->rig->control.taken, self->rig->control.completed);
+		rig_wish(self->rig, PINRING_STATE_ACTIVE);
+		launch_again(_metadata, self);
+	}
+	rig_leave(self->rig, PINRING_STATE_PAUSED);
+	ASSERT_TRUE(rig_ends(self->rig));
+	EXPECT_EQ(PINRING_STATE_PAUSED, rig_state(self->rig));
+	rig_leave(self->rig, PINRING_STATE_DRAINING);
+	launch_again(_metadata, self);
+	ASSERT_TRUE(rig_ends(self->rig));
+	EXPECT_EQ(PINRING_STATE_DRAINING, rig_state(self->rig));
+	rig_wish(self->rig, PINRING_STATE_DRAINING);
+	launch_again(_metadata, self);
+	while (collected < 200) {
+		ASSERT_TRUE(COMES_TRUE(rig_collect(self->rig, &done)));
+		EXPECT_EQ(collected, done.id);
+		EXPECT_EQ(0, done.status);
+		collected++;
+	}
+	ASSERT_TRUE(rig_ends(self->rig));
+	EXPECT_EQ(PINRING_STATE_TERMINATED, rig_state(self->rig));
+	EXPECT_EQ(200, self->rig->telemetry.processed);
+}
+
+/* Away, it is told to end for good: nothing of what is queued is carried out. */
+TEST_F(grid, terminated_while_away)
+{
+	struct pinring_command c = nop(1);
+	struct pinring_completion done;
+
+	simt_set_clock(1000);
+	begin(_metadata, self);
+	rig_leave(self->rig, PINRING_STATE_ACTIVE);
+	ASSERT_TRUE(rig_ends(self->rig));
+	ASSERT_TRUE(rig_submit(self->rig, &c));
+	rig_wish(self->rig, PINRING_STATE_TERMINATED);
+	simt_set_clock(5000);
+	launch_again(_metadata, self);
+	ASSERT_TRUE(rig_ends(self->rig));
+	/* It has lived since the first launch. */
+	EXPECT_EQ(4000, self->rig->profile.alive_ns);
+	ASSERT_TRUE(rig_collect(self->rig, &done));
+	EXPECT_EQ(-ECANCELED, done.status);
+	EXPECT_EQ(PINRING_STATE_TERMINATED, rig_state(self->rig));
 }
 
 /* ------------------------------------------------------------ words on the way */

@@ -90,6 +90,13 @@ static inline void rig_wish(struct rig *r, enum pinring_state state)
 	pinring_store_word(&r->control.wanted, ++r->epoch << 32 | (__u64)state);
 }
 
+/* To end, and be launched again. */
+static inline void rig_leave(struct rig *r, enum pinring_state state)
+{
+	pinring_store_word(&r->control.wanted,
+			   ++r->epoch << 32 | PINRING_WISH_LEAVE | (__u64)state);
+}
+
 static inline enum pinring_state rig_state(const struct rig *r)
 {
 	return (enum pinring_state)(uint32_t)pinring_load_word(&r->control.reached);
