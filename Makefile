@@ -314,8 +314,23 @@ $(FAKE_GDR): selftests/cuda/fake_libgdrapi.c $(STAMP) | $(staged)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) $(LDFLAGS_ALL) -fPIC -shared \
 		-Wl,-soname,$(@F) $< -o $@
-$(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_GDR))
--include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d
+# And what compiles and links users' kernels for it, of both names.
+FAKE_JIT := $(BUILD)/selftests/cuda/libnvrtc.so.13
+fake_jit_flags := -std=gnu++20 -fno-exceptions -O1 -ffp-contract=off -fPIC $(san) -DPINRING_SIMT \
+	-I$(CURDIR)/selftests/cuda -I$(abspath $(BUILD))/include -I$(CURDIR)/lib/include
+$(BUILD)/selftests/cuda/fake_jit.o: selftests/cuda/fake_jit.c $(STAMP)
+	$(say) CC $@
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-missing-prototypes -DFAKE_CXX='"$(CXX)"' \
+		-DFAKE_CXXFLAGS='"$(fake_jit_flags)"' -DFAKE_LDFLAGS='"$(san) $(if $(SANITIZE),,-Wl,-z,defs)"' \
+		-DFAKE_LOOP='"$(abspath $(BUILD)/selftests/cuda/loop_linked.o $(FAKE_CUDA))"' -fPIC -c $< -o $@
+$(FAKE_JIT): $(BUILD)/selftests/cuda/fake_jit.o | $(FAKE_CUDA) $(BUILD)/selftests/cuda/loop_linked.o
+	$(say) LD $@
+	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-Bsymbolic $^ -lpthread -o $@
+	$(Q)ln -sf $(@F) $(@D)/libnvJitLink.so.13
+$(BUILD)/selftests/executor_cuda $(BUILD)/selftests/executor_relink $(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
+$(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_GDR))
+-include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d $(BUILD)/selftests/cuda/fake_jit.d
 
 # Another one, for all that bench/gpu wants of a driver.
 bench_cuda_obj := $(BUILD)/selftests/cuda/bench_libcuda.o $(BUILD)/selftests/cuda/bench_kernels.o
@@ -419,7 +434,7 @@ c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(s
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these. Not at
 # executor_cuda: what the fake GPU finds at an address of its own it takes for two words.
-concurrent := $(filter-out executor_cuda,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
+concurrent := $(filter-out executor_cuda executor_relink,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all
@@ -460,7 +475,7 @@ bench-gpu:
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
 gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
-	executor_services executor_shared wave gpu/soak gpu/bounded
+	executor_services executor_shared wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \

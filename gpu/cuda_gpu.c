@@ -40,7 +40,7 @@ void pinring_gpu_leave(struct pinring_gpu *gpu)
 	gpu->cuda->context_pop(&context);
 }
 
-static int attribute(struct pinring_gpu *gpu, int which)
+int pinring_gpu_attribute(struct pinring_gpu *gpu, int which)
 {
 	int value = 0;
 
@@ -78,16 +78,16 @@ static int check_device(struct pinring_gpu *gpu, struct pinring_device *device)
 {
 	const char *lacks = NULL;
 
-	if (attribute(gpu, CUDA_ATTRIBUTE_MAJOR) < 8)
+	if (pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_MAJOR) < 8)
 		lacks = "is older than sm_80";
-	else if (!attribute(gpu, CUDA_ATTRIBUTE_COOPERATIVE_LAUNCH))
+	else if (!pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_COOPERATIVE_LAUNCH))
 		lacks = "has no cooperative launch (under MPS with less than all of its SMs, or a virtual GPU)";
-	else if (!attribute(gpu, CUDA_ATTRIBUTE_HOST_REGISTER))
+	else if (!pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_HOST_REGISTER))
 		lacks = "cannot register host memory";
-	else if (attribute(gpu, CUDA_ATTRIBUTE_COMPUTE_MODE) ==
+	else if (pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_COMPUTE_MODE) ==
 		 CUDA_COMPUTE_MODE_PROHIBITED)
 		lacks = "is in compute mode PROHIBITED (nvidia-smi -c 0)";
-	else if (attribute(gpu, CUDA_ATTRIBUTE_EXEC_TIMEOUT))
+	else if (pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_EXEC_TIMEOUT))
 		lacks = "drives a display that stops kernels after some seconds";
 	if (lacks)
 		return pinring_fail(device, -EOPNOTSUPP, "GPU %d (%s) %s",
@@ -100,13 +100,14 @@ static int check_device(struct pinring_gpu *gpu, struct pinring_device *device)
  * runs would block: now, or not at all.
  */
 static cuda_result load_now(struct pinring_gpu *gpu,
-			    struct pinring_device *device, int *rc)
+			    struct pinring_device *device, cuda_function loop,
+			    int *rc)
 {
 	const struct pinring_cuda *cuda = gpu->cuda;
 	int mode = 0;
 
 	if (cuda->function_load)
-		return cuda->function_load(gpu->loop);
+		return cuda->function_load(loop);
 	if (cuda->loading_mode && !cuda->loading_mode(&mode) &&
 	    mode == CUDA_LOADING_LAZY)
 		*rc = pinring_fail(device, -EOPNOTSUPP,
@@ -114,54 +115,102 @@ static cuda_result load_now(struct pinring_gpu *gpu,
 	return CUDA_OK;
 }
 
+/* What it takes of an SM. */
+static cuda_result measure(struct pinring_gpu *gpu, struct pinring_code *code)
+{
+	const struct pinring_cuda *cuda = gpu->cuda;
+	int threads = 0;
+	const struct {
+		int which;
+		int *value;
+	} wanted[] = {
+		{ CUDA_FUNCTION_REGISTERS, &code->registers },
+		{ CUDA_FUNCTION_LOCAL, &code->local },
+		{ CUDA_FUNCTION_SHARED, &code->shared },
+		{ CUDA_FUNCTION_MAX_THREADS, &threads },
+	};
+	cuda_result error = CUDA_OK;
+	size_t i;
+
+	for (i = 0; !error && i < sizeof(wanted) / sizeof(wanted[0]); i++)
+		error = cuda->function_attribute(wanted[i].value,
+						 wanted[i].which, code->loop);
+	code->threads = threads < PINRING_BLOCK_THREADS ?
+				(unsigned int)threads & ~31u :
+				PINRING_BLOCK_THREADS;
+	return error ? error :
+		       cuda->occupancy(&code->blocks, code->loop,
+				       (int)code->threads, 0);
+}
+
+int pinring_gpu_load(struct pinring_gpu *gpu, struct pinring_device *device,
+		     const void *image, struct pinring_code *code)
+{
+	const struct pinring_cuda *cuda = gpu->cuda;
+	cuda_result error;
+	int rc = 0;
+
+	error = cuda->module_load(&code->module, image);
+	if (error) {
+		code->module = NULL;
+		if (error == CUDA_NO_BINARY_FOR_GPU)
+			return pinring_fail(device, -EOPNOTSUPP,
+					    "libpinring %s holds no code for GPU %d (%s, %s)",
+					    pinring_version(), gpu->number,
+					    gpu->name, gpu->arch);
+		goto fail;
+	}
+	error = cuda->module_function(&code->loop, code->module,
+				      "pinring_loop_cuda");
+	if (!error)
+		error = load_now(gpu, device, code->loop, &rc);
+	if (!error && !rc)
+		error = measure(gpu, code);
+	if (!error && !rc && (code->blocks < 1 || !code->threads))
+		rc = pinring_fail(device, -EOPNOTSUPP,
+				  "no block of the loop fits an SM of GPU %d (%s)",
+				  gpu->number, gpu->name);
+	if (!error && !rc)
+		return 0;
+	cuda->module_unload(code->module);
+	code->module = NULL;
+	if (rc)
+		return rc;
+fail:
+	return pinring_cuda_fail(device, cuda, error, "load the loop into the GPU");
+}
+
 static int load(struct pinring_gpu *gpu, struct pinring_device *device)
 {
 	const struct pinring_cuda *cuda = gpu->cuda;
-	int threads = 0, blocks = 0, rc = 0;
-	const char *what = "load the loop into the GPU";
 	cuda_result error;
+	int rc = pinring_gpu_load(gpu, device, pinring_device_code, &gpu->code);
 
-	error = cuda->module_load(&gpu->module, pinring_device_code);
-	if (error == CUDA_NO_BINARY_FOR_GPU)
-		return pinring_fail(device, -EOPNOTSUPP,
-				    "libpinring %s holds no code for GPU %d (%s, %s)",
-				    pinring_version(), gpu->number, gpu->name,
-				    gpu->arch);
-	if (!error)
-		error = cuda->module_function(&gpu->loop, gpu->module,
-					      "pinring_loop_cuda");
-	if (!error)
-		error = load_now(gpu, device, &rc);
 	if (rc)
 		return rc;
-	if (!error)
-		error = cuda->function_attribute(&threads,
-						 CUDA_FUNCTION_MAX_THREADS,
-						 gpu->loop);
-	gpu->threads = threads < PINRING_BLOCK_THREADS ?
-			       (unsigned int)threads & ~31u :
-			       PINRING_BLOCK_THREADS;
-	if (!error)
-		error = cuda->occupancy(&blocks, gpu->loop, (int)gpu->threads,
-					0);
-	if (!error && (blocks < 1 || !gpu->threads))
-		return pinring_fail(device, -EOPNOTSUPP,
-				    "no block of the loop fits an SM of GPU %d (%s)",
-				    gpu->number, gpu->name);
 	/* One a SM: more would share its memory path and gain nothing. */
-	gpu->blocks = (unsigned int)attribute(gpu, CUDA_ATTRIBUTE_SMS);
-	gpu->room = gpu->blocks * (unsigned int)blocks;
-	if (!error) {
-		what = "take memory for executors on the GPU";
-		error = cuda->memory_alloc(&gpu->loops,
-					   PINRING_GPU_LOOPS *
-						   sizeof(struct pinring_loop_cuda));
-	}
+	gpu->blocks = (unsigned int)pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_SMS);
+	gpu->room = gpu->blocks * (unsigned int)gpu->code.blocks;
+	error = cuda->memory_alloc(&gpu->loops,
+				   PINRING_GPU_LOOPS *
+					   sizeof(struct pinring_loop_cuda));
 	if (error)
-		return pinring_cuda_fail(device, cuda, error, what);
+		return pinring_cuda_fail(device, cuda, error,
+					 "take memory for executors on the GPU");
 	pinring_bar_open(cuda, PINRING_GPU_LOOPS * PINRING_BAR_RING_BYTES,
 			 &gpu->bar);
 	return 0;
+}
+
+void pinring_gpu_free_stale(struct pinring_gpu *gpu)
+{
+	struct pinring_code *code;
+
+	while ((code = gpu->stale)) {
+		gpu->stale = code->next;
+		gpu->cuda->module_unload(code->module);
+		free(code);
+	}
 }
 
 static void gpu_free(struct pinring_gpu *gpu)
@@ -172,12 +221,14 @@ static void gpu_free(struct pinring_gpu *gpu)
 		pinring_bar_close(cuda, &gpu->bar);
 		if (gpu->loops)
 			cuda->memory_free(gpu->loops);
-		if (gpu->module)
-			cuda->module_unload(gpu->module);
+		if (gpu->code.module)
+			cuda->module_unload(gpu->code.module);
+		pinring_gpu_free_stale(gpu);
 		pinring_gpu_leave(gpu);
 	}
 	if (gpu->context)
 		cuda->context_release(gpu->device);
+	pthread_mutex_destroy(&gpu->lock);
 	free(gpu);
 }
 
@@ -198,6 +249,7 @@ static int gpu_open(struct pinring_device *device,
 	gpu = calloc(1, sizeof(*gpu));
 	if (!gpu)
 		return pinring_fail(device, -ENOMEM, "no memory for a GPU");
+	pthread_mutex_init(&gpu->lock, NULL);
 	gpu->cuda = cuda;
 	gpu->number = number;
 	if (!error)
@@ -212,9 +264,10 @@ static int gpu_open(struct pinring_device *device,
 		goto fail;
 	}
 	gpu->node = node_of_bus(bus);
-	snprintf(gpu->arch, sizeof(gpu->arch), "sm_%d%d",
-		 attribute(gpu, CUDA_ATTRIBUTE_MAJOR) % 100,
-		 attribute(gpu, CUDA_ATTRIBUTE_MINOR) % 10);
+	gpu->capability =
+		(uint32_t)(pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_MAJOR) * 10 +
+			   pinring_gpu_attribute(gpu, CUDA_ATTRIBUTE_MINOR));
+	snprintf(gpu->arch, sizeof(gpu->arch), "sm_%u", gpu->capability);
 	rc = check_device(gpu, device);
 	if (rc)
 		goto fail;
@@ -296,30 +349,23 @@ void pinring_gpu_put(struct pinring_gpu *gpu)
 	pthread_mutex_unlock(&lock);
 }
 
-int pinring_gpu_take_loop(struct pinring_gpu *gpu,
-			  struct pinring_device *device, uint32_t *number)
+int pinring_gpu_take_loop(struct pinring_gpu *gpu, struct pinring_executor *ex,
+			  uint32_t *number)
 {
 	uint32_t i;
 
-	pthread_mutex_lock(&lock);
-	for (i = 0; i < PINRING_GPU_LOOPS && gpu->taken >> i & 1; i++)
+	pthread_mutex_lock(&gpu->lock);
+	for (i = 0; i < PINRING_GPU_LOOPS && gpu->executors[i]; i++)
 		;
 	if (i < PINRING_GPU_LOOPS)
-		gpu->taken |= 1u << i;
-	pthread_mutex_unlock(&lock);
+		gpu->executors[i] = ex;
+	pthread_mutex_unlock(&gpu->lock);
 	if (i == PINRING_GPU_LOOPS)
-		return pinring_fail(device, -EBUSY,
+		return pinring_fail(ex->device, -EBUSY,
 				    "GPU %d runs %d executors of this process already",
 				    gpu->number, PINRING_GPU_LOOPS);
 	*number = i;
 	return 0;
-}
-
-void pinring_gpu_give_loop(struct pinring_gpu *gpu, uint32_t number)
-{
-	pthread_mutex_lock(&lock);
-	gpu->taken &= ~(1u << number);
-	pthread_mutex_unlock(&lock);
 }
 
 int pinring_gpu_hold(struct pinring_gpu *gpu, struct pinring_device *device,

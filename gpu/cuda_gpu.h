@@ -10,6 +10,8 @@
 #ifndef PINRING_GPU_CUDA_GPU_H
 #define PINRING_GPU_CUDA_GPU_H
 
+#include <pthread.h>
+
 #include "cuda_bar.h"
 #include "cuda_driver.h"
 #include "executor.h"
@@ -20,12 +22,29 @@
 #define PINRING_BAR_RING_BYTES \
 	(PINRING_BAR_SLOTS * sizeof(struct pinring_device_slot))
 
+/* A module with the loop in it: alone, or linked with users' kernels. */
+struct pinring_code {
+	struct pinring_code *next; /* of gpu->stale */
+	cuda_module module;
+	cuda_function loop;
+	unsigned int threads; /* of a block */
+	int registers, local; /* of a thread; local: bytes */
+	int shared; /* bytes of a block */
+	int blocks; /* that fit an SM */
+};
+
 struct pinring_gpu {
 	struct pinring_gpu *next;
 	const struct pinring_cuda *cuda;
-	uint32_t references; /* these three under the lock of cuda_gpu.c */
+	uint32_t references; /* these two under the lock of cuda_gpu.c */
 	uint32_t held; /* blocks of executors that were launched */
-	uint32_t taken; /* loops, by bits */
+	/*
+	 * Of launches, and of what may be done only while nothing runs; guards
+	 * the next two.
+	 */
+	pthread_mutex_t lock;
+	struct pinring_executor *executors[PINRING_GPU_LOOPS];
+	struct pinring_code *stale; /* to be freed when nothing runs */
 	int number;
 	cuda_device device;
 	/*
@@ -33,14 +52,13 @@ struct pinring_gpu {
 	 * two contexts only one runs at a time.
 	 */
 	cuda_context context;
-	cuda_module module;
-	cuda_function loop;
-	unsigned int threads; /* of a block */
+	struct pinring_code code; /* no users' kernels */
 	unsigned int blocks; /* of one executor at most: one a SM */
 	unsigned int room; /* blocks that can be resident at once */
 	int node; /* NUMA, or -1 */
 	cuda_address loops; /* PINRING_GPU_LOOPS of struct pinring_loop_cuda */
 	struct pinring_bar bar; /* PINRING_GPU_LOOPS command rings, if any */
+	uint32_t capability; /* 90 */
 	char arch[16]; /* sm_90 */
 	char name[64];
 };
@@ -54,10 +72,22 @@ void pinring_gpu_put(struct pinring_gpu *gpu);
 int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device);
 void pinring_gpu_leave(struct pinring_gpu *gpu);
 
+/* 0 where the driver knows no such attribute. */
+int pinring_gpu_attribute(struct pinring_gpu *gpu, int which);
+
+/*
+ * In the GPU's context, while nothing runs there: with a sentence if it cannot be,
+ * and then nothing is left of it.
+ */
+int pinring_gpu_load(struct pinring_gpu *gpu, struct pinring_device *device,
+		     const void *image, struct pinring_code *code);
+
+/* In the GPU's context, while nothing runs there, under its lock. */
+void pinring_gpu_free_stale(struct pinring_gpu *gpu);
+
 /* A place for an executor's state, on the device; -EBUSY: all are taken. */
 int pinring_gpu_take_loop(struct pinring_gpu *gpu,
-			  struct pinring_device *device, uint32_t *number);
-void pinring_gpu_give_loop(struct pinring_gpu *gpu, uint32_t number);
+			  struct pinring_executor *executor, uint32_t *number);
 
 /*
  * Room for the blocks of a grid, beside those of this process's other executors:

@@ -314,7 +314,7 @@ void pinring_executor_profile(const struct pinring_executor *ex,
 /* ---------------------------------------------------------------- lifecycle */
 enum pinring_state pinring_executor_state(const struct pinring_executor *ex)
 {
-	/* acquire: pairs with the store in declare() */
+	/* acquire: pairs with the store in pinring_executor_fail() */
 	if (__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE))
 		return PINRING_STATE_FAILED;
 	return (enum pinring_state)(uint32_t)pinring_load_word(
@@ -363,6 +363,18 @@ static bool may_wish(enum pinring_state from, enum pinring_state to)
 	}
 }
 
+void pinring_executor_tell(struct pinring_executor *ex, enum pinring_state state)
+{
+	uint64_t leave = ex->leaving && state < PINRING_STATE_TERMINATED ?
+				 PINRING_WISH_LEAVE :
+				 0;
+
+	/* release: pairs with the load in pinring_obey() */
+	pinring_store_word(&ex->control->wanted,
+			   ++ex->epoch << 32 | leave | (uint64_t)state);
+	pinring_executor_wake(ex);
+}
+
 static int wish(struct pinring_executor *ex, enum pinring_state state)
 {
 	int rc = 0;
@@ -382,10 +394,7 @@ static int wish(struct pinring_executor *ex, enum pinring_state state)
 	if (ex->wish == PINRING_STATE_CREATED)
 		pinring_store_word(&ex->control->reached, state);
 	__atomic_store_n(&ex->wish, state, __ATOMIC_RELAXED);
-	/* release: pairs with the load in pinring_obey() */
-	pinring_store_word(&ex->control->wanted,
-			   ++ex->epoch << 32 | (uint64_t)state);
-	pinring_executor_wake(ex);
+	pinring_executor_tell(ex, state);
 out:
 	pthread_mutex_unlock(&ex->wish_lock);
 	return rc;

@@ -45,12 +45,12 @@ struct pinring_executor_ops {
 	/* After join, or instead of it; also of what init left half made. */
 	void (*free)(struct pinring_executor *executor);
 	/*
-	 * Sets abi, entry and code of kernel, whose name is there; what place
-	 * it has in executor->kernels says its operation. NULL: it takes none.
+	 * Sets abi, entry and code of kernel, whose name is there, and which is
+	 * to be this operation. NULL: it takes none. kernels_lock is held.
 	 */
 	int (*load)(struct pinring_executor *executor,
 		    const struct pinring_kernel_config *config,
-		    struct pinring_kernel *kernel);
+		    struct pinring_kernel *kernel, uint32_t operation);
 	/* No command of it is in flight, and none will be. */
 	void (*unload)(struct pinring_executor *executor,
 		       struct pinring_kernel *kernel);
@@ -139,6 +139,7 @@ struct pinring_executor {
 	uint64_t epoch;
 	enum pinring_state wish; /* atomic store, for pinring_executor_submit */
 	bool launched; /* there is a loop to join */
+	bool leaving; /* the loop is to end, and will be launched again */
 	bool lost; /* it did not end: what it may touch must stay for ever */
 	struct pinring_executor *next; /* of those that are lost */
 	bool hung; /* the watchdog says that it will not end; atomic store */
@@ -179,6 +180,14 @@ void pinring_executor_collect(struct pinring_executor *executor);
  */
 void pinring_executor_watch(struct pinring_executor *executor);
 
+/* watch.c, wish_lock is held: it has failed, at the first command not answered. */
+void pinring_executor_fail(struct pinring_executor *executor, int error,
+			   uint32_t reason);
+
+/* wish_lock is held: what the loop is to be. */
+void pinring_executor_tell(struct pinring_executor *executor,
+			   enum pinring_state state);
+
 /* How often, in ns, at least. */
 int64_t pinring_executor_watch_period(const struct pinring_executor *executor);
 
@@ -210,7 +219,7 @@ extern const char pinring_kernel_header[]; /* pinring/kernel.h, as text */
 /* kernel_host.c */
 int pinring_host_load(struct pinring_executor *executor,
 		      const struct pinring_kernel_config *config,
-		      struct pinring_kernel *kernel);
+		      struct pinring_kernel *kernel, uint32_t operation);
 void pinring_host_unload(struct pinring_executor *executor,
 			 struct pinring_kernel *kernel);
 

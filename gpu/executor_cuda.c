@@ -6,8 +6,7 @@
 
 #include <pinring/ring.h>
 
-#include "cuda_gpu.h"
-#include "loop_cuda.h"
+#include "executor_cuda.h"
 
 /* A GPU that others use may take a while until it has room for the grid. */
 #define LAUNCH_NS 10000000000
@@ -15,17 +14,6 @@
 #define JOIN_NS 10000000000
 #define GIVE_UP_NS 1000000000 /* the same, of one that never ran, or hangs */
 #define IMAGE_AT 4096 /* in executor->attachments */
-
-struct cuda {
-	struct pinring_gpu *gpu;
-	uint32_t number; /* of its place on the GPU */
-	bool placed, mapped_region, mapped_table;
-	bool in_gpu; /* the command ring: in gpu->bar */
-	uint32_t held; /* blocks, of the GPU's room */
-	cuda_stream stream;
-	cuda_address region; /* executor->region, as the GPU finds it */
-	uint64_t regions; /* attached, and mapped */
-};
 
 _Static_assert(IMAGE_AT + sizeof(struct pinring_loop_cuda) <=
 		       PINRING_SHARED_BYTES, "the image fits the shared pages");
@@ -76,6 +64,7 @@ static int cuda_prepare(struct pinring_executor *ex,
 		ex->config.threads = c->gpu->blocks;
 	if (c->gpu->node >= 0)
 		config->node = c->gpu->node;
+	c->code = &c->gpu->code;
 	ex->loop = c;
 	ex->isa = c->gpu->arch;
 	return 0;
@@ -141,7 +130,7 @@ static int cuda_init(struct pinring_executor *ex)
 	cuda_result error;
 	int rc;
 
-	rc = pinring_gpu_take_loop(c->gpu, device, &c->number);
+	rc = pinring_gpu_take_loop(c->gpu, ex, &c->number);
 	c->placed = !rc;
 	c->in_gpu = c->gpu->bar.base &&
 		    ex->commands.capacity <= PINRING_BAR_SLOTS;
@@ -189,12 +178,9 @@ static int cuda_attach(struct pinring_executor *ex,
 	return 0;
 }
 
-/*
- * What the driver thinks of the grid. NOT_READY: it runs, or will. False: it would
- * not even look.
- */
-static bool query(struct cuda *c, cuda_result *rc)
+bool pinring_cuda_query(const struct pinring_executor *ex, cuda_result *rc)
 {
+	const struct cuda *c = ex->loop;
 	const struct pinring_cuda *cuda = c->gpu->cuda;
 
 	*rc = cuda->context_push(c->gpu->context);
@@ -211,19 +197,22 @@ static int cuda_alive(struct pinring_executor *ex)
 	cuda_result rc;
 
 	/* If it would not look, the heartbeat tells. */
-	if (!query(c, &rc) || rc == CUDA_NOT_READY)
+	if (!pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY)
 		return 0;
 	if (rc)
 		return pinring_cuda_fail(ex->device, c->gpu->cuda, rc,
 					 "go on: the persistent kernel died");
-	/* It says so as its last act, before the driver notices its end. */
-	if (pinring_executor_state(ex) == PINRING_STATE_TERMINATED)
+	/*
+	 * It says so as its last act, before the driver notices its end. Or it was
+	 * told to leave, and is about to be launched again.
+	 */
+	if (pinring_executor_state(ex) == PINRING_STATE_TERMINATED || ex->leaving)
 		return 0;
 	return pinring_fail(ex->device, -EIO,
 			    "the persistent kernel ended by itself");
 }
 
-static void nap(void)
+void pinring_cuda_nap(void)
 {
 	const struct timespec t = { .tv_nsec = 50000 };
 
@@ -234,7 +223,7 @@ static void nap(void)
  * Spinning alone may never start a kernel: some drivers submit what they have
  * batched only when they are called.
  */
-static int wait_alive(struct pinring_executor *ex)
+static int wait_alive(struct pinring_executor *ex, uint64_t before)
 {
 	int64_t ns = ex->config.watchdog_ms * 1000000ll;
 	int64_t deadline;
@@ -243,7 +232,7 @@ static int wait_alive(struct pinring_executor *ex)
 	if (ns > LAUNCH_NS)
 		ns = LAUNCH_NS;
 	deadline = pinring_deadline(ns);
-	while (pinring_executor_state(ex) == PINRING_STATE_CREATED) {
+	while (pinring_load_word(&ex->control->reached) == before) {
 		rc = cuda_alive(ex);
 		if (rc)
 			return rc;
@@ -255,7 +244,7 @@ static int wait_alive(struct pinring_executor *ex)
 						    "all" : "any",
 					    ex->config.threads,
 					    (long long)ns / 1000000);
-		nap();
+		pinring_cuda_nap();
 	}
 	return 0;
 }
@@ -267,63 +256,107 @@ static void join_for(struct pinring_executor *ex, int64_t ns)
 	int64_t deadline = pinring_deadline(ns);
 	cuda_result rc;
 
-	for (;;) {
-		if (query(c, &rc) && rc != CUDA_NOT_READY)
+	while (!pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY) {
+		if (pinring_now() >= deadline) {
+			ex->lost = true;
 			return;
-		if (pinring_now() >= deadline)
-			break;
-		nap();
+		}
+		pinring_cuda_nap();
 	}
-	ex->lost = true;
+	__atomic_store_n(&c->resident, false, __ATOMIC_RELAXED);
+}
+
+/* Who stops all loops must not find one that is half gone. */
+static void join_locked(struct pinring_executor *ex, int64_t ns)
+{
+	pthread_mutex_lock(&ex->wish_lock);
+	join_for(ex, ns);
+	pthread_mutex_unlock(&ex->wish_lock);
 }
 
 static void cuda_join(struct pinring_executor *ex)
 {
-	join_for(ex, JOIN_NS);
+	join_locked(ex, JOIN_NS);
 }
 
 /* The driver knows of one that died; one that hangs was told to end. */
 static void cuda_abandon(struct pinring_executor *ex)
 {
-	join_for(ex, GIVE_UP_NS);
+	join_locked(ex, GIVE_UP_NS);
 }
 
-static int cuda_launch(struct pinring_executor *ex)
+int pinring_cuda_start(struct pinring_executor *ex, const struct pinring_code *code,
+		       bool *launched)
 {
 	struct cuda *c = ex->loop;
 	const struct pinring_cuda *cuda = c->gpu->cuda;
+	const bool again = pinring_executor_state(ex) != PINRING_STATE_CREATED;
+	/* The loop's own state it has left there; the team begins anew. */
+	const size_t from = again ? offsetof(struct pinring_loop_cuda, team) : 0;
+	const size_t bytes = again ? sizeof(struct pinring_team) :
+				     sizeof(struct pinring_loop_cuda);
+	const uint64_t before = pinring_load_word(&ex->control->reached);
 	cuda_address self = loop_address(c);
 	void *parameters[] = { &self };
 	const char *what = "copy the loop's state to the GPU";
 	cuda_result error;
 	int rc;
 
-	rc = pinring_gpu_hold(c->gpu, ex->device, ex->config.threads);
-	if (rc)
-		return rc;
-	c->held = ex->config.threads;
+	*launched = false;
 	rc = pinring_gpu_enter(c->gpu, ex->device);
 	if (rc)
 		return rc;
-	error = cuda->memory_copy_in(self, image_of(ex), sizeof(struct pinring_loop_cuda),
-				     c->stream);
+	error = cuda->memory_copy_in(self + from, (char *)image_of(ex) + from,
+				     bytes, c->stream);
 	if (!error) {
 		what = "launch the persistent kernel";
-		error = cuda->launch_cooperative(c->gpu->loop,
-						 ex->config.threads, 1, 1,
-						 c->gpu->threads, 1, 1, 0,
+		error = cuda->launch_cooperative(code->loop, ex->config.threads,
+						 1, 1, code->threads, 1, 1, 0,
 						 c->stream, parameters);
 	}
 	pinring_gpu_leave(c->gpu);
 	if (error)
 		return pinring_cuda_fail(ex->device, cuda, error, what);
-	rc = wait_alive(ex);
-	if (rc) {
+	*launched = true;
+	return wait_alive(ex, before);
+}
+
+/* The GPU's lock is held, and nothing runs there that must not. */
+static int first_launch(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	bool launched;
+	int rc;
+
+	rc = pinring_cuda_start(ex, c->code, &launched);
+	__atomic_store_n(&c->resident, launched, __ATOMIC_RELAXED);
+	if (rc && launched) {
 		/* It may start yet, and must then find that it is to end. */
-		pinring_store_word(&ex->control->wanted,
-				   1ull << 32 | PINRING_STATE_TERMINATED);
+		pinring_executor_tell(ex, PINRING_STATE_TERMINATED);
 		join_for(ex, GIVE_UP_NS);
 	}
+	return rc;
+}
+
+static int cuda_launch(struct pinring_executor *ex)
+{
+	struct cuda *c = ex->loop;
+	int rc = pinring_gpu_hold(c->gpu, ex->device, ex->config.threads);
+
+	if (rc)
+		return rc;
+	c->held = ex->config.threads;
+	pthread_mutex_lock(&c->gpu->lock);
+	/*
+	 * For the stacks of users' kernels the driver may need more memory than
+	 * it has set aside, which it gets when nothing runs.
+	 */
+	if (c->code->local)
+		rc = pinring_cuda_stop(c->gpu, ex->device);
+	if (!rc)
+		rc = first_launch(ex);
+	pinring_cuda_go_on(c->gpu, ex);
+	pthread_mutex_unlock(&c->gpu->lock);
 	return rc;
 }
 
@@ -349,8 +382,11 @@ static void cuda_free(struct pinring_executor *ex)
 		c->gpu->cuda->stream_destroy(c->stream);
 		pinring_gpu_leave(c->gpu);
 	}
+	pthread_mutex_lock(&c->gpu->lock);
 	if (c->placed)
-		pinring_gpu_give_loop(c->gpu, c->number);
+		c->gpu->executors[c->number] = NULL;
+	pinring_cuda_discard(c->gpu, c->code);
+	pthread_mutex_unlock(&c->gpu->lock);
 	pinring_gpu_release(c->gpu, c->held);
 	pinring_gpu_put(c->gpu);
 	free(c);
@@ -366,4 +402,6 @@ const struct pinring_executor_ops pinring_cuda_ops = {
 	.join = cuda_join,
 	.abandon = cuda_abandon,
 	.free = cuda_free,
+	.load = pinring_cuda_load,
+	.unload = pinring_cuda_unload,
 };

@@ -184,7 +184,7 @@ static int register_locked(struct pinring_executor *ex,
 	k = &ex->kernels[number % PINRING_DYNAMIC_MAX];
 	memset(k, 0, sizeof(*k));
 	snprintf(k->name, sizeof(k->name), "%s", c->name);
-	rc = ex->ops->load ? ex->ops->load(ex, c, k) :
+	rc = ex->ops->load ? ex->ops->load(ex, c, k, number) :
 			     pinring_fail(ex->device, -EOPNOTSUPP,
 					  "%s: this executor takes no kernels",
 					  c->name);

@@ -196,11 +196,12 @@ static bool ends_in(const char *path, const char *end)
 
 int pinring_host_load(struct pinring_executor *ex,
 		      const struct pinring_kernel_config *c,
-		      struct pinring_kernel *k)
+		      struct pinring_kernel *k, uint32_t operation)
 {
 	char *real;
 	int rc;
 
+	(void)operation;
 	if (c->path && access(c->path, R_OK))
 		return pinring_fail(ex->device, -errno, "%s: %s: %m", k->name,
 				    c->path);

@@ -61,6 +61,7 @@ static const char *const reasons[] = {
 	[PINRING_REASON_FAULT] = "its kernel touched memory that is not there",
 	[PINRING_REASON_TRAP] = "its kernel divided by zero, or did what the CPU cannot",
 	[PINRING_REASON_HUNG] = "it does not end",
+	[PINRING_REASON_RELAUNCH] = "its loop had to pause, and could not be launched again",
 };
 
 const char *pinring_operation_name(uint32_t operation)

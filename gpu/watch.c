@@ -20,13 +20,14 @@ int64_t pinring_executor_watch_period(const struct pinring_executor *ex)
 	return ex->config.watchdog_ms * 1000000ll / LOOKS;
 }
 
-/* wish_lock is held. It is the command of this ticket, the first not answered. */
-static void declare(struct pinring_executor *ex, uint64_t ticket, int error,
-		    uint32_t reason)
+void pinring_executor_fail(struct pinring_executor *ex, int error,
+			   uint32_t reason)
 {
-	const struct pinring_pending *p =
-		&ex->pending[ticket & (ex->config.depth - 1)];
 	struct pinring_control_block *control = ex->control;
+	/* The first that is not answered. */
+	const struct pinring_pending *p =
+		&ex->pending[pinring_load_word(&control->completed) &
+			     (ex->config.depth - 1)];
 
 	pinring_store_pair(&control->error, (uint32_t)error, p->id);
 	pinring_store_pair(&control->error_operation, p->operation, reason);
@@ -34,9 +35,7 @@ static void declare(struct pinring_executor *ex, uint64_t ticket, int error,
 	/* release: who sees it reads the words above */
 	__atomic_store_n(&ex->hung, true, __ATOMIC_RELEASE);
 	/* Should it come back after all, it is to end. */
-	pinring_store_word(&control->wanted,
-			   ++ex->epoch << 32 | PINRING_STATE_TERMINATED);
-	pinring_executor_wake(ex);
+	pinring_executor_tell(ex, PINRING_STATE_TERMINATED);
 	pinring_doorbell_ring(ex->done_bell);
 }
 
@@ -60,13 +59,14 @@ void pinring_executor_watch(struct pinring_executor *ex)
 	} else if (now - w->looked < STILL_NS) {
 		goto out; /* that is nothing */
 	} else if (ex->ops->alive && ex->ops->alive(ex)) {
-		declare(ex, completed, -EFAULT, PINRING_REASON_FAULT);
+		pinring_executor_fail(ex, -EFAULT, PINRING_REASON_FAULT);
 	} else if (pinring_load_word(&control->taken) == completed) {
 		w->still = 0;
 	} else {
 		w->still += now - w->looked < period ? now - w->looked : period;
 		if (period != INT64_MAX && w->still >= LOOKS * period)
-			declare(ex, completed, -ETIMEDOUT, PINRING_REASON_HUNG);
+			pinring_executor_fail(ex, -ETIMEDOUT,
+					      PINRING_REASON_HUNG);
 	}
 	w->completed = completed;
 	w->heartbeat = heartbeat;

@@ -7,23 +7,17 @@
 #define _GNU_SOURCE
 #include <kselftest_harness.h>
 
-#include <dlfcn.h>
 #include <fcntl.h>
 #include <sys/wait.h>
 
 #include <pinring/pinring.h>
 
 #include "../gpu/cuda_driver.h"
-#include "cuda/fake_cuda.h"
 #include "cuda/fake_gdr.h"
+#include "cuda/find_fake.h"
 #include "executor_test.h"
 
 #define COUNT 3000
-
-static fake_cuda_fail_t *fail;
-static fake_cuda_look_t *look;
-static fake_cuda_kill_t *kill_kernels;
-static struct fake_cuda_gpu *gpu;
 
 FIXTURE(cuda)
 {
@@ -33,42 +27,6 @@ FIXTURE(cuda)
 	struct pinring_object_info a, b, dst;
 	bool lost; /* a kernel may run yet: what it may touch stays */
 };
-
-/*
- * The fake driver lies beside us, where the linker looks only if it was told before
- * we began. (A runpath would do, but a sanitizer's dlopen() has none.)
- */
-__attribute__((constructor)) static void begin_anew(int argc, char **argv)
-{
-	char path[4096];
-	ssize_t n = readlink("/proc/self/exe", path, sizeof(path) - 8);
-
-	(void)argc;
-	if (getenv("PINRING_FAKE_CUDA") || n < 0)
-		return;
-	path[n] = 0;
-	strcpy(strrchr(path, '/'), "/cuda");
-	setenv("LD_LIBRARY_PATH", path, 1);
-	setenv("PINRING_FAKE_CUDA", "1", 1);
-	execv("/proc/self/exe", argv);
-}
-
-static bool find_fake(void)
-{
-	void *library = dlopen("libcuda.so.1", RTLD_NOW | RTLD_LOCAL);
-	fake_cuda_gpu_t *gpus;
-
-	if (!library)
-		return false;
-	fail = (fake_cuda_fail_t *)dlsym(library, "fake_cuda_fail");
-	look = (fake_cuda_look_t *)dlsym(library, "fake_cuda_look");
-	kill_kernels = (fake_cuda_kill_t *)dlsym(library, "fake_cuda_kill");
-	gpus = (fake_cuda_gpu_t *)dlsym(library, "fake_cuda_gpu");
-	if (!gpus)
-		return false;
-	gpu = gpus();
-	return true;
-}
 
 FIXTURE_SETUP(cuda)
 {

@@ -1132,6 +1132,7 @@ enum pinring_reason {
 	PINRING_REASON_FAULT = 12, /* the kernel touched what is not there */
 	PINRING_REASON_TRAP = 13, /* the kernel divided by 0, or the like */
 	PINRING_REASON_HUNG = 14, /* the kernel did not return */
+	PINRING_REASON_RELAUNCH = 15, /* not launched again after a pause */
 };
 
 /* -------------------------------------------------------------- wave field

@@ -13,6 +13,7 @@ struct fake_cuda_state {
 	int depth; /* of this thread's stack of contexts */
 	int misuse; /* calls with a handle or an address that is none */
 	int while_running; /* calls that a persistent kernel may block */
+	int planned; /* a call that is to fail has not yet come */
 	int same_address; /* pages the "GPU" finds where the host does */
 };
 
@@ -22,6 +23,9 @@ struct fake_cuda_gpu {
 	int cooperative, host_register, compute_mode, exec_timeout;
 	int mig, mps;
 	int no_room; /* no block fits an SM */
+	/* Of a thread, in the loop alone and with users' kernels. */
+	int registers, linked_registers, linked_local;
+	int refuse_launches; /* so many of the next */
 	int busy; /* kernels are queued and do not start */
 	int partly; /* they do, but for their last block */
 	int dmabuf; /* memory can be exported; FAKE_DMABUF_NO_MMAP: in vain */

@@ -3,8 +3,10 @@
  * fake_libcuda.c - a libcuda.so.1 that has a GPU made of threads.
  *
  * The driver API as gpu/cuda_driver.h knows it, and nothing else: two GPUs of three
- * SMs with room for two blocks of at most 64 threads each, and one kernel, the persistent loop, which is
- * gpu/loop_cuda.cu compiled for the host (simt.h). It is strict where the real one
+ * SMs with room for two blocks of at most 64 threads each, and one kernel, the
+ * persistent loop, which is gpu/loop_cuda.cu compiled for the host (simt.h); with
+ * users' kernels, if it is an image of fake_jit.c's that is loaded. It is strict where
+ * the real one
  * is undefined: wrong handles, addresses that were not registered, calls without a
  * context, and whatever a persistent kernel must not meet are refused, and counted.
  *
@@ -14,6 +16,8 @@
  * fake_cuda.h: how a test makes calls fail, and sees what was left behind.
  */
 #define _GNU_SOURCE
+#include <dlfcn.h>
+#include <elf.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
@@ -26,6 +30,7 @@
 
 #include "../../gpu/cuda_driver.h"
 #include "fake_cuda.h"
+#include "fake_image.h"
 #include "simt.h"
 
 #define API __attribute__((visibility("default")))
@@ -46,14 +51,16 @@ struct cuda_context {
 	int retained;
 };
 
+struct cuda_function {
+	void (*entry)(void *);
+	bool loaded;
+};
+
 struct cuda_module {
 	struct cuda_module *next;
 	struct cuda_context *context;
-};
-
-struct cuda_function {
-	struct cuda_module *module;
-	bool loaded;
+	struct cuda_function loop;
+	void *handle; /* of an image's shared object; NULL: the loop alone */
 };
 
 struct cuda_stream {
@@ -78,7 +85,6 @@ static struct cuda_context contexts[GPUS];
 static struct cuda_module *modules;
 static struct cuda_stream *streams;
 static struct pages *memory;
-static struct cuda_function function;
 static bool dead;
 static _Thread_local struct cuda_context *stack[8];
 static _Thread_local int depth;
@@ -92,6 +98,7 @@ static struct {
 static struct fake_cuda_state state;
 static struct fake_cuda_gpu gpu = {
 	.major = 9, .cooperative = 1, .host_register = 1, .count = GPUS,
+	.registers = 64, .linked_registers = 64,
 };
 
 API void fake_cuda_fail(const char *symbol, int nth, int rc)
@@ -106,6 +113,7 @@ API void fake_cuda_fail(const char *symbol, int nth, int rc)
 API struct fake_cuda_state fake_cuda_look(void)
 {
 	struct fake_cuda_state copy;
+	struct cuda_module *m;
 	struct cuda_stream *s;
 	struct pages *p;
 	int i;
@@ -120,7 +128,9 @@ API struct fake_cuda_state fake_cuda_look(void)
 		copy.registered += p->registered;
 		copy.allocated += !p->registered;
 	}
-	copy.modules = modules ? 1 : 0;
+	for (m = modules; m; m = m->next)
+		copy.modules++;
+	copy.planned = planned.countdown != 0;
 	pthread_mutex_unlock(&lock);
 	copy.depth = depth;
 	return copy;
@@ -282,6 +292,15 @@ API cuda_result cuDeviceGetAttribute(int *value, int which, cuda_device device)
 	case CUDA_ATTRIBUTE_EXEC_TIMEOUT:
 		*value = gpu.exec_timeout;
 		break;
+	case CUDA_ATTRIBUTE_SM_THREADS:
+		*value = 2048;
+		break;
+	case CUDA_ATTRIBUTE_SM_REGISTERS:
+		*value = 65536;
+		break;
+	case CUDA_ATTRIBUTE_SM_SHARED:
+		*value = 228 << 10;
+		break;
 	default:
 		*value = 0;
 		break;
@@ -347,9 +366,35 @@ static unsigned int running(void)
 	return blocks;
 }
 
+/* What is behind the symbols of an image of fake_jit.c's; NULL: it is none. */
+static void *open_image(const char *image)
+{
+	char path[] = "/tmp/fake-cuda-XXXXXX";
+	struct fake_image tail;
+	void *handle = NULL;
+	Elf64_Ehdr elf;
+	int fd;
+
+	memcpy(&elf, image, sizeof(elf));
+	if (memcmp(elf.e_ident, ELFMAG, SELFMAG) || elf.e_type != ET_REL)
+		return NULL;
+	image += elf.e_shoff + elf.e_shnum * sizeof(Elf64_Shdr);
+	memcpy(&tail, image, sizeof(tail));
+	fd = mkstemp(path);
+	if (tail.magic == FAKE_IMAGE && fd >= 0 &&
+	    write(fd, image + sizeof(tail), tail.bytes) == (ssize_t)tail.bytes)
+		handle = dlopen(path, RTLD_NOW | RTLD_LOCAL);
+	if (!handle)
+		fprintf(stderr, "fake_libcuda: %s\n", dlerror());
+	close(fd);
+	unlink(path);
+	return handle;
+}
+
 API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 {
 	struct cuda_module *m;
+	void *entry;
 
 	ENTER("cuModuleLoadData", true);
 	/* What a real driver may wait for, for ever. */
@@ -358,6 +403,12 @@ API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 		return leave(INVALID_VALUE);
 	m = calloc(1, sizeof(*m));
 	m->context = stack[depth - 1];
+	m->loop.entry = pinring_loop_cuda;
+	m->handle = open_image(image);
+	if (m->handle) {
+		entry = dlsym(m->handle, "pinring_loop_cuda");
+		memcpy(&m->loop.entry, &entry, sizeof(entry));
+	}
 	m->next = modules;
 	modules = m;
 	*module = m;
@@ -375,6 +426,8 @@ API cuda_result cuModuleUnload(cuda_module module)
 	if (!*at)
 		return leave(INVALID_HANDLE);
 	*at = module->next;
+	if (module->handle && !dead)
+		dlclose(module->handle);
 	free(module);
 	return leave(CUDA_OK);
 }
@@ -385,22 +438,51 @@ API cuda_result cuModuleGetFunction(cuda_function *out, cuda_module module,
 	ENTER("cuModuleGetFunction", true);
 	if (!module || strcmp(name, "pinring_loop_cuda"))
 		return leave(500);
-	*out = &function;
+	*out = &module->loop;
 	return leave(CUDA_OK);
+}
+
+/* NULL: there is no such function. */
+static const struct cuda_module *module_of(const struct cuda_function *f)
+{
+	const struct cuda_module *m = modules;
+
+	while (m && &m->loop != f)
+		m = m->next;
+	return m;
 }
 
 API cuda_result cuFuncGetAttribute(int *value, int which, cuda_function f)
 {
+	const struct cuda_module *m;
+
 	ENTER("cuFuncGetAttribute", true);
-	*value = BLOCK_THREADS;
-	return leave(f == &function && which == CUDA_FUNCTION_MAX_THREADS ?
-			     CUDA_OK :
-			     INVALID_VALUE);
+	m = module_of(f);
+	if (!m)
+		return leave(INVALID_HANDLE);
+	switch (which) {
+	case CUDA_FUNCTION_MAX_THREADS:
+		*value = BLOCK_THREADS;
+		break;
+	case CUDA_FUNCTION_REGISTERS:
+		*value = m->handle ? gpu.linked_registers : gpu.registers;
+		break;
+	case CUDA_FUNCTION_LOCAL:
+		*value = m->handle ? gpu.linked_local : 0;
+		break;
+	case CUDA_FUNCTION_SHARED:
+		*value = 16384;
+		break;
+	default:
+		return leave(INVALID_VALUE);
+	}
+	return leave(CUDA_OK);
 }
 
 API cuda_result cuFuncLoad(cuda_function f)
 {
 	ENTER("cuFuncLoad", true);
+	state.while_running += running();
 	f->loaded = true;
 	return leave(CUDA_OK);
 }
@@ -418,8 +500,8 @@ API cuda_result cuOccupancyMaxActiveBlocksPerMultiprocessor(
 	ENTER("cuOccupancyMaxActiveBlocksPerMultiprocessor", true);
 	(void)shared;
 	*blocks = gpu.no_room ? 0 : SM_BLOCKS;
-	return leave(f == &function && threads == BLOCK_THREADS ? CUDA_OK :
-								  INVALID_VALUE);
+	return leave(module_of(f) && threads == BLOCK_THREADS ? CUDA_OK :
+								INVALID_VALUE);
 }
 
 /* ----------------------------------------------------------------------- memory */
@@ -631,16 +713,21 @@ API cuda_result cuLaunchCooperativeKernel(
 	unsigned int block_z, unsigned int shared, cuda_stream stream,
 	void **parameters)
 {
+	const struct cuda_module *m;
 	cuda_address self;
 
 	ENTER("cuLaunchCooperativeKernel", true);
 	memcpy(&self, parameters[0], sizeof(self));
-	if (f != &function || grid_y != 1 || grid_z != 1 || block_y != 1 ||
+	m = module_of(f);
+	if (!m || grid_y != 1 || grid_z != 1 || block_y != 1 ||
 	    block_z != 1 || shared || block_x != BLOCK_THREADS ||
-	    !on_device(self, 1) || !stream || stream->grid)
+	    !on_device(self, 1) || !stream || stream->queued ||
+	    (stream->grid && simt_running(stream->grid)))
 		return leave(INVALID_VALUE);
-	state.while_running += !f->loaded && running();
-	if (grid_x > SMS)
+	/* Code is loaded now, or more memory for stacks is taken. */
+	state.while_running += (!f->loaded || (m->handle && gpu.linked_local)) &&
+			       running();
+	if (grid_x > SMS || (gpu.refuse_launches && gpu.refuse_launches--))
 		return leave(CUDA_LAUNCH_TOO_LARGE);
 	/* A GPU that other kernels fill: the launch is queued, and waits. */
 	if (gpu.busy || running() + grid_x > SMS * SM_BLOCKS) {
@@ -649,7 +736,9 @@ API cuda_result cuLaunchCooperativeKernel(
 	}
 	/* Or some of its blocks, and those that run are waited for. */
 	stream->blocks = gpu.partly && grid_x > 1 ? grid_x - 1 : grid_x;
-	stream->grid = simt_launch(pinring_loop_cuda, (void *)(uintptr_t)self,
+	if (stream->grid)
+		simt_join(stream->grid);
+	stream->grid = simt_launch(f->entry, (void *)(uintptr_t)self,
 				   stream->blocks, block_x);
 	state.launches++;
 	return leave(stream->grid ? CUDA_OK : CUDA_OUT_OF_MEMORY);

@@ -188,11 +188,13 @@ struct pinring_kernel_config {
 
 /*
  * Any thread. *operation is for struct pinring_command, and its number is not
- * used again before 64,000 others were.
+ * used again before 64,000 others were. On a GPU all executors of this process on it
+ * pause between two commands: docs/kernels.md.
  * -EINVAL: a field of config; -ENOENT: no such file, or no such kernel in it;
  * -ENOEXEC: it does not compile or load, or is of another ABI (the sentence has
  * both numbers); -ENOSPC: there are 64 already; -EOPNOTSUPP: not for this
- * executor, or what compiles it is not installed; -EPIPE: it has ended.
+ * executor, or what compiles it is not installed; -EPIPE: it has ended; CUDA: -EBUSY:
+ * the executors on the GPU do not pause, or leave no room for it.
  */
 PINRING_API int
 pinring_executor_register(struct pinring_executor *executor,

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * executor_cuda.h - what executor_cuda.c and cuda_relink.c share (private).
+ *
+ * Locks, in this order: executor->kernels_lock, the GPU's lock, executor->wish_lock.
+ * A launch has the last one first, but of an executor that is not yet resident,
+ * whose wish_lock nobody wants who has the GPU's.
+ */
+#ifndef PINRING_GPU_EXECUTOR_CUDA_H
+#define PINRING_GPU_EXECUTOR_CUDA_H
+
+#include "cuda_gpu.h"
+#include "loop_cuda.h"
+
+struct cuda {
+	struct pinring_gpu *gpu;
+	uint32_t number; /* of its place on the GPU */
+	bool placed, mapped_region, mapped_table;
+	bool in_gpu; /* the command ring: in gpu->bar */
+	/*
+	 * A kernel of it runs, or may. Under wish_lock; set under the GPU's lock,
+	 * too, so that who has that need not lock those that are not. Atomic.
+	 */
+	bool resident;
+	uint32_t held; /* blocks, of the GPU's room */
+	struct pinring_code *code; /* under the GPU's lock */
+	cuda_stream stream;
+	cuda_address region; /* executor->region, as the GPU finds it */
+	uint64_t regions; /* attached, and mapped */
+};
+
+/*
+ * What the driver thinks of the grid. NOT_READY: it runs, or will. False: it would
+ * not even look.
+ */
+bool pinring_cuda_query(const struct pinring_executor *executor, cuda_result *rc);
+void pinring_cuda_nap(void);
+
+/*
+ * Launches the loop, or once more, with the state that it left; and waits until it
+ * says something. Under the GPU's lock and wish_lock. *launched: there is something
+ * on the stream, even if it fails.
+ */
+int pinring_cuda_start(struct pinring_executor *executor,
+		       const struct pinring_code *code, bool *launched);
+
+/* cuda_relink.c */
+int pinring_cuda_load(struct pinring_executor *executor,
+		      const struct pinring_kernel_config *config,
+		      struct pinring_kernel *kernel, uint32_t operation);
+void pinring_cuda_unload(struct pinring_executor *executor,
+			 struct pinring_kernel *kernel);
+
+/*
+ * Under the GPU's lock: all loops on it end between two commands, and go on. 0, or
+ * -errno: they have not all ended; they must go on all the same. Whose wish_lock the
+ * caller has is left out.
+ */
+int pinring_cuda_stop(struct pinring_gpu *gpu, struct pinring_device *device);
+void pinring_cuda_go_on(struct pinring_gpu *gpu,
+			const struct pinring_executor *but);
+
+/* Under the GPU's lock: nobody uses it any more. Freed when nothing runs. */
+void pinring_cuda_discard(struct pinring_gpu *gpu, struct pinring_code *code);
+
+#endif /* PINRING_GPU_EXECUTOR_CUDA_H */

@@ -1,0 +1,573 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Users' kernels in a CUDA loop that runs already, on the fake driver of
+ * selftests/cuda: what the loop is linked with is compiled from the user's source,
+ * and whatever a persistent kernel may block is counted.
+ */
+#define _GNU_SOURCE
+#include <kselftest_harness.h>
+
+#include <pthread.h>
+#include <sys/wait.h>
+
+#include <pinring/pinring.h>
+
+#include "../gpu/cuda_driver.h"
+#include "../gpu/device_code.h"
+#include "cuda/find_fake.h"
+#include "executor_test.h"
+
+#define COUNT 3000
+
+FIXTURE(relink)
+{
+	struct pinring_device *device;
+	struct pinring_region *r;
+	struct pinring_executor_config config;
+	struct pinring_object_info a, b, dst;
+	float *at_a, *at_b, *at_dst;
+	struct pinring_executor *ex, *other;
+	bool lost; /* a kernel may run yet: what it may touch stays */
+};
+
+FIXTURE_SETUP(relink)
+{
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+
+	if (!find_fake()) {
+		SKIP(return, "no fake libcuda.so.1: built without g++");
+	}
+	if (!pinring_device_link_size) {
+		SKIP(return, "built without nvcc of a CUDA toolkit 12.8 or later");
+	}
+	rc.flags = PINRING_REGION_SMALL_PAGES;
+	ASSERT_OK(pinring_device_open(NULL, &self->device));
+	ASSERT_OK(pinring_region_create(self->device, &rc, &self->r));
+	ASSERT_OK(pinring_object_create(self->r, "a", PINRING_OBJECT_BYTES,
+					COUNT * sizeof(float), 0, &self->a));
+	ASSERT_OK(pinring_object_create(self->r, "b", PINRING_OBJECT_BYTES,
+					COUNT * sizeof(float), 0, &self->b));
+	ASSERT_OK(pinring_object_create(self->r, "dst", PINRING_OBJECT_BYTES,
+					COUNT * sizeof(float), 0, &self->dst));
+	self->at_a = pinring_region_at(self->r, self->a.offset, self->a.length);
+	self->at_b = pinring_region_at(self->r, self->b.offset, self->b.length);
+	self->at_dst = pinring_region_at(self->r, self->dst.offset, self->dst.length);
+	for (int i = 0; i < COUNT; i++) {
+		self->at_a[i] = (float)(i % 1000);
+		self->at_b[i] = 1;
+	}
+	self->config = pinring_executor_defaults();
+	self->config.kind = PINRING_EXECUTOR_CUDA;
+	self->config.threads = 2;
+	self->config.flags = PINRING_EXECUTOR_SHARED;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &self->ex));
+	ASSERT_EQ(0, pinring_executor_attach(self->ex, self->r));
+	self->config.threads = 1;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &self->other));
+	ASSERT_EQ(0, pinring_executor_attach(self->other, self->r));
+}
+
+FIXTURE_TEARDOWN(relink)
+{
+	struct fake_cuda_state state;
+
+	pinring_executor_close(self->ex, 10 * SECOND);
+	pinring_executor_close(self->other, 10 * SECOND);
+	pinring_region_close(self->r);
+	pinring_device_close(self->device);
+	if (!look || self->lost)
+		return;
+	/* Nothing is left on the GPU, and nothing was asked of it that may hang. */
+	state = look();
+	EXPECT_EQ(0, state.contexts);
+	EXPECT_EQ(0, state.modules);
+	EXPECT_EQ(0, state.streams);
+	EXPECT_EQ(0, state.registered);
+	EXPECT_EQ(0, state.allocated);
+	EXPECT_EQ(0, state.depth);
+	EXPECT_EQ(0, state.misuse);
+	EXPECT_EQ(0, state.while_running);
+}
+
+#define INCLUDE "#include <pinring/kernel.h>\n"
+
+static const char blend[] = INCLUDE
+	"PINRING_KERNEL(blend)\n"
+	"{\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = a[i] * s0 + b[i] * (1.0f - s0);\n"
+	"}\n";
+
+static const char other_kernels[][160] = {
+	INCLUDE "PINRING_KERNEL(k0) { PINRING_EACH(i, args->count) dst[i] = a[i] + 1; }\n",
+	INCLUDE "PINRING_KERNEL(k1) { PINRING_EACH(i, args->count) dst[i] = a[i] + 2; }\n",
+	INCLUDE "PINRING_KERNEL(k2) { PINRING_EACH(i, args->count) dst[i] = a[i] + 3; }\n",
+};
+
+static int add_text(struct pinring_executor *ex, const char *name, const char *text,
+		    uint32_t *operation)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+
+	c.name = name;
+	c.text = text;
+	return pinring_executor_register(ex, &c, operation);
+}
+
+static struct pinring_command whole(const FIXTURE_DATA(relink) *self, uint32_t operation)
+{
+	return (struct pinring_command){
+		.id = 7, .operation = (uint16_t)operation, .count = COUNT,
+		.dst = { self->dst.offset, 0 }, .a = { self->a.offset, 0 },
+		.b = { self->b.offset, 0 }, .s0 = 0.25f,
+	};
+}
+
+/* Runs it, and compares with a * x + y. -errno, or the command's status. */
+static int runs(FIXTURE_DATA(relink) *self, struct pinring_executor *ex, uint32_t operation,
+		float x, float y)
+{
+	struct pinring_command c = whole(self, operation);
+	struct pinring_completion done;
+	int rc;
+
+	memset(self->at_dst, 0xff, COUNT * sizeof(float));
+	rc = pinring_executor_call(ex, &c, 60 * SECOND, &done);
+	if (rc || done.status)
+		return rc ? rc : done.status;
+	for (int i = 0; i < COUNT; i++) {
+		if (self->at_dst[i] != self->at_a[i] * x + y)
+			return -EBADMSG;
+	}
+	return done.id == 7 && done.done == COUNT ? 0 : -EBADMSG;
+}
+
+#define BLENDS(ex, operation) runs(self, (ex), (operation), 0.25f, 0.75f)
+#define ADDS(ex) runs(self, (ex), PINRING_OP_ADD, 1, 1)
+
+TEST_F(relink, the_example_becomes_an_operation_and_goes)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+	uint32_t operation[4];
+
+	c.name = "blend";
+	c.path = "examples/blend.cu";
+	ASSERT_OK(pinring_executor_register(self->ex, &c, &operation[3]));
+	ASSERT_OK(BLENDS(self->ex, operation[3]));
+	for (int i = 0; i < 3; i++) {
+		char name[] = { 'k', (char)('0' + i), 0 };
+
+		ASSERT_OK(add_text(self->ex, name, other_kernels[i], &operation[i]));
+	}
+	for (int i = 0; i < 3; i++) {
+		ASSERT_OK(runs(self, self->ex, operation[i], 1, (float)i + 1));
+	}
+	ASSERT_OK(BLENDS(self->ex, operation[3]));
+	ASSERT_OK(ADDS(self->ex));
+	/* Of the other executor they are no operations. */
+	EXPECT_EQ(-EINVAL, BLENDS(self->other, operation[3]));
+	ASSERT_OK(pinring_executor_unregister(self->ex, operation[3], SECOND));
+	EXPECT_EQ(-EINVAL, BLENDS(self->ex, operation[3]));
+	ASSERT_OK(runs(self, self->ex, operation[1], 1, 2));
+	/* Another one of that name, now that the name is free. */
+	ASSERT_OK(add_text(self->ex, "blend", INCLUDE
+		"PINRING_KERNEL(blend) { PINRING_EACH(i, args->count) dst[i] = 5 * a[i]; }\n",
+		&operation[3]));
+	ASSERT_OK(runs(self, self->ex, operation[3], 5, 0));
+	ASSERT_OK(runs(self, self->ex, operation[2], 1, 3));
+	/* The loop alone, the one that runs, and the last one that did. */
+	EXPECT_EQ(3, look().modules);
+}
+
+TEST_F(relink, what_is_refused_changes_nothing)
+{
+	uint32_t first, operation;
+	int launches;
+
+	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	launches = look().launches;
+	EXPECT_EQ(-ENOEXEC, add_text(self->ex, "k", INCLUDE
+		"PINRING_KERNEL(k) { dst[0] = oops; }\n", &operation));
+	SAYS("oops");
+	EXPECT_EQ(-ENOEXEC, add_text(self->ex, "k", INCLUDE
+		"extern \"C\" float nowhere(void);\n"
+		"PINRING_KERNEL(k) { dst[0] = nowhere(); }\n", &operation));
+	SAYS("nowhere");
+	EXPECT_EQ(-ENOEXEC, add_text(self->ex, "blend", other_kernels[0], &operation));
+	EXPECT_EQ(-ENOEXEC, add_text(self->ex, "k", INCLUDE
+		"#undef PINRING_KERNEL_ABI\n#define PINRING_KERNEL_ABI 4711\n"
+		"PINRING_KERNEL(k) { dst[0] = 1; }\n", &operation));
+	SAYS("ABI 4711");
+	EXPECT_EQ(-ENOEXEC, add_text(self->ex, "blend", INCLUDE
+		"PINRING_KERNEL(blend) { dst[0] = 1; }\n", &operation));
+	SAYS("unregister that first");
+	/* Nobody had to pause for any of that. */
+	EXPECT_EQ(launches, look().launches);
+	ASSERT_OK(BLENDS(self->ex, first));
+	ASSERT_OK(ADDS(self->other));
+}
+
+/* Each adds 1 to each element of dst: run twice or not at all, it shows. */
+struct flow {
+	FIXTURE_DATA(relink) *self;
+	struct pinring_executor *ex;
+	uint64_t sent, wrong;
+	int stop; /* atomic */
+};
+
+#define IN_FLIGHT 16
+
+static void *flow(void *arg)
+{
+	struct flow *f = arg;
+	struct pinring_command c = whole(f->self, PINRING_OP_AXPY);
+	struct pinring_completion done;
+	uint64_t tickets[IN_FLIGHT], collected = 0;
+
+	c.a = c.b;
+	c.b = c.dst;
+	c.s0 = 1;
+	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED) || collected < f->sent) {
+		if (f->sent - collected < IN_FLIGHT &&
+		    !__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
+			c.id = (uint32_t)f->sent;
+			f->wrong += pinring_executor_submit(
+					    f->ex, &c, &tickets[f->sent % IN_FLIGHT]) != 0;
+			f->sent++;
+			continue;
+		}
+		f->wrong += pinring_executor_wait(f->ex, tickets[collected % IN_FLIGHT],
+						  60 * SECOND, &done) ||
+			    done.status || done.id != (uint32_t)collected;
+		collected++;
+	}
+	return NULL;
+}
+
+TEST_F_TIMEOUT(relink, nothing_is_lost_and_nothing_runs_twice, 120)
+{
+	struct flow f[2] = { { .self = self, .ex = self->ex },
+			     { .self = self, .ex = self->other } };
+	uint32_t operation, wrong = 0;
+	pthread_t threads[2];
+
+	memset(self->at_dst, 0, COUNT * sizeof(float));
+	/* The other's commands are on another place. */
+	f[1].self = malloc(sizeof(*self));
+	*f[1].self = *self;
+	f[1].self->dst = self->a;
+	memset(self->at_a, 0, COUNT * sizeof(float));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, flow, &f[i]));
+	}
+	for (int round = 0; round < 12; round++) {
+		ASSERT_OK(add_text(self->ex, "k0", other_kernels[0], &operation));
+		ASSERT_OK(pinring_executor_unregister(self->ex, operation, 10 * SECOND));
+		usleep(2000);
+	}
+	for (int i = 0; i < 2; i++) {
+		__atomic_store_n(&f[i].stop, 1, __ATOMIC_RELAXED);
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, f[i].wrong);
+		EXPECT_LT(12, f[i].sent);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		wrong += self->at_dst[i] != (float)f[0].sent;
+		wrong += self->at_a[i] != (float)f[1].sent;
+	}
+	EXPECT_EQ(0, wrong);
+	EXPECT_EQ(f[0].sent, info_of(self->ex).submitted);
+	free(f[1].self);
+}
+
+TEST_F(relink, in_any_state)
+{
+	struct pinring_completion done;
+	struct pinring_executor *ex;
+	struct pinring_command c;
+	uint32_t operation[3];
+	uint64_t ticket;
+
+	ASSERT_OK(pinring_executor_create(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_attach(ex, self->r));
+	ASSERT_OK(add_text(ex, "k0", other_kernels[0], &operation[0]));
+	ASSERT_OK(pinring_executor_launch(ex));
+	/* Not active: what is queued waits. */
+	c = whole(self, operation[0]);
+	ASSERT_OK(pinring_executor_submit(ex, &c, &ticket));
+	ASSERT_OK(add_text(ex, "k1", other_kernels[1], &operation[1]));
+	EXPECT_EQ(PINRING_STATE_LAUNCHED, pinring_executor_state(ex));
+	EXPECT_EQ(-EAGAIN, pinring_executor_poll(ex, ticket, &done));
+	ASSERT_OK(pinring_executor_activate(ex));
+	ASSERT_OK(pinring_executor_wait(ex, ticket, 60 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	ASSERT_OK(pinring_executor_pause(ex));
+	ASSERT_OK(pinring_executor_wait_state(ex, PINRING_STATE_PAUSED, 20 * SECOND));
+	ASSERT_OK(pinring_executor_submit(ex, &c, &ticket));
+	ASSERT_OK(add_text(ex, "k2", other_kernels[2], &operation[2]));
+	EXPECT_EQ(PINRING_STATE_PAUSED, pinring_executor_state(ex));
+	EXPECT_EQ(-EAGAIN, pinring_executor_poll(ex, ticket, &done));
+	ASSERT_OK(pinring_executor_activate(ex));
+	ASSERT_OK(pinring_executor_wait(ex, ticket, 60 * SECOND, &done));
+	for (int i = 0; i < 3; i++) {
+		ASSERT_OK(runs(self, ex, operation[i], 1, (float)i + 1));
+	}
+	ASSERT_OK(pinring_executor_terminate(ex));
+	ASSERT_OK(pinring_executor_wait_state(ex, PINRING_STATE_TERMINATED, 20 * SECOND));
+	EXPECT_EQ(-EPIPE, add_text(ex, "blend", blend, &operation[0]));
+	/* One that has ended is nobody's to pause for. */
+	ASSERT_OK(add_text(self->ex, "blend", blend, &operation[0]));
+	EXPECT_EQ(PINRING_STATE_TERMINATED, pinring_executor_state(ex));
+	EXPECT_EQ(0, pinring_executor_close(ex, SECOND));
+	ASSERT_OK(BLENDS(self->ex, operation[0]));
+}
+
+/* The loop of a bounded one is active by itself. */
+TEST_F(relink, with_a_bound)
+{
+	struct pinring_command c = whole(self, PINRING_OP_ADD);
+	struct pinring_completion done;
+	struct pinring_executor *ex;
+	uint32_t operation;
+	uint64_t ticket[3];
+
+	self->config.commands_max = 3;
+	ASSERT_OK(pinring_executor_create(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_attach(ex, self->r));
+	ASSERT_OK(pinring_executor_launch(ex));
+	ASSERT_OK(pinring_executor_submit(ex, &c, &ticket[0]));
+	ASSERT_OK(add_text(ex, "blend", blend, &operation));
+	c.operation = (uint16_t)operation;
+	for (int i = 1; i < 3; i++) {
+		ASSERT_OK(pinring_executor_submit(ex, &c, &ticket[i]));
+	}
+	for (int i = 0; i < 3; i++) {
+		ASSERT_OK(pinring_executor_wait(ex, ticket[i], 60 * SECOND, &done));
+		EXPECT_EQ(0, done.status);
+	}
+	ASSERT_OK(pinring_executor_wait_state(ex, PINRING_STATE_TERMINATED, 20 * SECOND));
+	EXPECT_EQ(0, pinring_executor_close(ex, SECOND));
+}
+
+static void *change_states(void *arg)
+{
+	struct flow *f = arg;
+
+	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
+		f->wrong += pinring_executor_pause(f->ex) != 0;
+		f->wrong += pinring_executor_wait_state(f->ex, PINRING_STATE_PAUSED,
+							20 * SECOND) != 0;
+		f->wrong += pinring_executor_activate(f->ex) != 0;
+		f->wrong += pinring_executor_wait_state(f->ex, PINRING_STATE_ACTIVE,
+							20 * SECOND) != 0;
+	}
+	f->wrong += pinring_executor_drain(f->ex) != 0;
+	return NULL;
+}
+
+TEST_F_TIMEOUT(relink, wishes_count_that_come_in_the_meantime, 120)
+{
+	struct flow f = { .self = self, .ex = self->other };
+	uint32_t operation;
+	pthread_t thread;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, change_states, &f));
+	for (int round = 0; round < 12; round++) {
+		ASSERT_OK(add_text(self->ex, "k0", other_kernels[0], &operation));
+		ASSERT_OK(pinring_executor_unregister(self->ex, operation, 10 * SECOND));
+		if (round == 9)
+			__atomic_store_n(&f.stop, 1, __ATOMIC_RELAXED);
+	}
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, f.wrong);
+	EXPECT_EQ(0, pinring_executor_wait_state(self->other, PINRING_STATE_TERMINATED,
+						 20 * SECOND));
+	ASSERT_OK(ADDS(self->ex));
+}
+
+/* Executors on another GPU are in another context, and go on as they are. */
+TEST_F(relink, those_on_the_same_gpu_pause_too)
+{
+	struct pinring_executor *far;
+	uint32_t operation;
+	int launches;
+
+	self->config.gpu = 1;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &far));
+	ASSERT_EQ(0, pinring_executor_attach(far, self->r));
+	launches = look().launches;
+	ASSERT_OK(add_text(self->ex, "blend", blend, &operation));
+	EXPECT_EQ(launches + 2, look().launches);
+	ASSERT_OK(add_text(far, "blend", blend, &operation));
+	EXPECT_EQ(launches + 3, look().launches);
+	ASSERT_OK(BLENDS(far, operation));
+	ASSERT_OK(ADDS(self->other));
+	EXPECT_EQ(0, pinring_executor_close(far, 10 * SECOND));
+}
+
+static int wait_for_gate(void *context, struct pinring_request *request)
+{
+	(void)request;
+	while (!__atomic_load_n((int *)context, __ATOMIC_ACQUIRE))
+		usleep(1000);
+	return 0;
+}
+
+TEST_F_TIMEOUT(relink, a_command_that_does_not_end_is_waited_for_so_long_only, 120)
+{
+	struct pinring_command c = { .id = 3, .operation = PINRING_OP_ASK,
+				     .dst = { 0, PINRING_REGION_NONE } };
+	struct pinring_completion done;
+	uint32_t operation;
+	uint64_t ticket;
+	int gate = 0;
+
+	ASSERT_OK(pinring_executor_offer(self->other, 0, wait_for_gate, &gate));
+	ASSERT_OK(pinring_executor_submit(self->other, &c, &ticket));
+	ASSERT_TRUE(COMES_TRUE(info_of(self->other).submitted == 1));
+	EXPECT_EQ(-EBUSY, add_text(self->ex, "blend", blend, &operation));
+	SAYS("did not end within 10 s");
+	/* This one is back, and that one was never away. */
+	ASSERT_OK(ADDS(self->ex));
+	EXPECT_EQ(-EAGAIN, pinring_executor_poll(self->other, ticket, &done));
+	__atomic_store_n(&gate, 1, __ATOMIC_RELEASE);
+	ASSERT_OK(pinring_executor_wait(self->other, ticket, 20 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	ASSERT_OK(ADDS(self->other));
+	ASSERT_OK(add_text(self->ex, "blend", blend, &operation));
+	ASSERT_OK(BLENDS(self->ex, operation));
+}
+
+/* With the new code it cannot be launched: it goes on with the old. */
+TEST_F(relink, a_launch_that_fails)
+{
+	struct pinring_command c = whole(self, PINRING_OP_ADD);
+	uint32_t first, operation;
+
+	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	gpu->refuse_launches = 1;
+	EXPECT_EQ(-EOPNOTSUPP, add_text(self->ex, "k0", other_kernels[0], &operation));
+	SAYS("launch the persistent kernel");
+	ASSERT_OK(BLENDS(self->ex, first));
+	ASSERT_OK(ADDS(self->other));
+	ASSERT_OK(add_text(self->ex, "k0", other_kernels[0], &operation));
+	/* Not even with the old. */
+	gpu->refuse_launches = 2;
+	EXPECT_EQ(-EOPNOTSUPP, add_text(self->ex, "k1", other_kernels[1], &operation));
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(self->ex));
+	EXPECT_EQ(-EPIPE, pinring_executor_submit(self->ex, &c, NULL));
+	SAYS("could not be launched again");
+	ASSERT_OK(ADDS(self->other));
+	EXPECT_EQ(-EPIPE, add_text(self->ex, "k2", other_kernels[2], &operation));
+	ASSERT_OK(add_text(self->other, "blend", blend, &operation));
+	ASSERT_OK(BLENDS(self->other, operation));
+}
+
+TEST_F(relink, what_leaves_no_room_for_the_others_is_refused)
+{
+	uint32_t operation;
+
+	gpu->linked_registers = 1000; /* 64 threads, of 65536 an SM */
+	EXPECT_EQ(-EBUSY, add_text(self->ex, "blend", blend, &operation));
+	SAYS("1000 registers");
+	ASSERT_OK(ADDS(self->ex));
+	EXPECT_EQ(0, pinring_executor_close(self->other, 10 * SECOND));
+	self->other = NULL;
+	ASSERT_OK(add_text(self->ex, "blend", blend, &operation));
+	ASSERT_OK(BLENDS(self->ex, operation));
+}
+
+/* A first launch with stacks: the driver may want memory for them. */
+TEST_F(relink, memory_for_stacks_is_taken_while_nothing_runs)
+{
+	struct pinring_executor *ex;
+	uint32_t operation;
+
+	gpu->linked_local = 512;
+	ASSERT_OK(pinring_executor_create(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_attach(ex, self->r));
+	ASSERT_OK(add_text(ex, "blend", blend, &operation));
+	ASSERT_OK(pinring_executor_launch(ex));
+	ASSERT_OK(pinring_executor_activate(ex));
+	ASSERT_OK(BLENDS(ex, operation));
+	ASSERT_OK(ADDS(self->other));
+	EXPECT_EQ(0, look().while_running);
+	EXPECT_EQ(0, pinring_executor_close(ex, 10 * SECOND));
+}
+
+TEST_F(relink, a_child_of_fork_is_refused)
+{
+	int status = 0;
+	pid_t child;
+
+	child = fork();
+	if (!child) {
+		uint32_t operation;
+		int rc = add_text(self->ex, "blend", blend, &operation);
+
+		_exit(rc == -EOPNOTSUPP && strstr(pinring_error(), "forked") ? 0 : 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+}
+
+/* Each call to the driver fails once: it is said, and both go on; or it has failed. */
+TEST_F_TIMEOUT(relink, every_call_fails_once, 200)
+{
+	static const char *const symbols[] = {
+#define NAME(member, symbol, parameters) #symbol,
+		PINRING_CUDA_FUNCTIONS(NAME) PINRING_CUDA_NEWER(NAME)
+	};
+	uint32_t first, operation;
+	int failed = 0, dead = 0;
+
+	self->lost = true; /* modules that could not be unloaded */
+	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	for (size_t i = 0; i < ARRAY_SIZE(symbols); i++) {
+		/* An end, not an error. */
+		if (!strcmp(symbols[i], "cuCtxPopCurrent_v2"))
+			continue;
+		for (int nth = 1; nth < 12; nth++) {
+			enum pinring_state state;
+			bool came;
+			int rc;
+
+			fail(symbols[i], nth, 999);
+			rc = add_text(self->ex, "k0", other_kernels[0], &operation);
+			came = !look().planned;
+			fail("", 0, 0);
+			state = pinring_executor_state(self->ex);
+			if (rc) {
+				failed++;
+				EXPECT_NE(NULL, strstr(pinring_error(), "FAKE_ERROR_999")) {
+					TH_LOG("%s %d: %d %s", symbols[i], nth, rc,
+					       pinring_error());
+				}
+			} else {
+				ASSERT_OK(runs(self, self->ex, operation, 1, 1));
+				ASSERT_OK(pinring_executor_unregister(self->ex, operation,
+								      SECOND));
+			}
+			if (state == PINRING_STATE_FAILED ||
+			    pinring_executor_state(self->other) == PINRING_STATE_FAILED) {
+				/* Of these the driver says that they are dead. */
+				EXPECT_STREQ("cuStreamQuery", symbols[i]);
+				dead++;
+				break;
+			}
+			EXPECT_EQ(PINRING_STATE_ACTIVE, state);
+			ASSERT_OK(BLENDS(self->ex, first));
+			ASSERT_OK(ADDS(self->other));
+			if (!came)
+				break;
+		}
+		if (dead)
+			break;
+	}
+	EXPECT_LT(6, failed);
+	EXPECT_EQ(1, dead);
+	EXPECT_EQ(0, look().while_running);
+	EXPECT_EQ(0, look().misuse);
+}
+
+TEST_HARNESS_MAIN
