@@ -433,7 +433,8 @@ demo: deps-demo
 c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null)))
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these. Not at
-# executor_cuda: what the fake GPU finds at an address of its own it takes for two words.
+# executor_cuda and executor_relink: what the fake GPU finds at an address of its own it takes for two
+# words.
 concurrent := $(filter-out executor_cuda executor_relink,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
 
 check: deps-check

@@ -68,6 +68,8 @@ sanitize memcheck --report-api-errors no
 sanitize racecheck
 sanitize synccheck
 killed
+check "a user's kernel that faults fails its executor, not the process" \
+	timeout 60 "$programs/kernel_fault"
 read -r uptime _ </proc/uptime
 soak=$((${END:-${uptime%.*} + 300} - ${uptime%.*} - 15))
 [ $soak -ge 10 ] || soak=10
