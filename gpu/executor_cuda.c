@@ -239,7 +239,7 @@ static int wait_alive(struct pinring_executor *ex, uint64_t before)
 		if (pinring_now() >= deadline)
 			/* The first block shows life before the others came. */
 			return pinring_fail(ex->device, -ETIMEDOUT,
-					    "the GPU did not start %s of the kernel's %u blocks within %lld ms: another kernel may fill it (fewer threads)",
+					    "the GPU did not start %s of the kernel's %u blocks within %lld ms: another kernel may fill it (fewer threads), or stand before this one in its queue (CUDA_DEVICE_MAX_CONNECTIONS=32)",
 					    pinring_load_word(&ex->control->heartbeat) ?
 						    "all" : "any",
 					    ex->config.threads,
