@@ -282,8 +282,8 @@ $(BUILD)/selftests/cuda/loop_cuda.o: gpu/loop_cuda.cu $(STAMP) | $(staged)
 	$(say) CXX $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(simt_cxx)
-$(BUILD)/selftests/cuda_loop: EXTRA_LIBS = $(SIMT)
-$(BUILD)/selftests/cuda_loop: $(SIMT)
+$(BUILD)/selftests/cuda_loop $(BUILD)/selftests/cuda_link: EXTRA_LIBS = $(SIMT)
+$(BUILD)/selftests/cuda_loop $(BUILD)/selftests/cuda_link: $(SIMT)
 # And with kernels of users, as jit.c links them with it.
 SIMT_LINKED := $(BUILD)/selftests/cuda/simt.o $(BUILD)/selftests/cuda/loop_linked.o \
 	$(BUILD)/selftests/cuda/kernels.o
@@ -476,7 +476,7 @@ bench-gpu:
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
 gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
-	executor_services executor_shared wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault
+	executor_services executor_shared executor_link wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \

@@ -17,6 +17,7 @@
 #define PINRING_NEEDS_WAVE 8u /* a is a wave state */
 #define PINRING_MAY_DST 16u /* one float, if given at all */
 #define PINRING_WHOLE_DST 32u /* count floats, if given at all */
+#define PINRING_NEEDS_LINK 64u /* aux names it, and a is slots */
 
 /* -1: no such operation. A switch, since a device has no table for free. */
 PINRING_FN int pinring_operation_needs(__u32 operation)
@@ -51,6 +52,10 @@ PINRING_FN int pinring_operation_needs(__u32 operation)
 		return PINRING_MAY_DST | PINRING_NEEDS_A | PINRING_NEEDS_B;
 	case PINRING_OP_ASK:
 		return PINRING_MAY_DST | PINRING_WHOLE_DST;
+	case PINRING_OP_FORWARD:
+		return PINRING_NEEDS_A | PINRING_NEEDS_LINK;
+	case PINRING_OP_JOIN:
+		return PINRING_NEEDS_LINK;
 	case PINRING_OP_WAVE_STEP:
 	case PINRING_OP_WAVE_INJECT:
 	case PINRING_OP_WAVE_PROBE:
@@ -60,6 +65,11 @@ PINRING_FN int pinring_operation_needs(__u32 operation)
 	default:
 		return -1;
 	}
+}
+
+PINRING_FN int pinring_is_link(__u32 operation)
+{
+	return operation == PINRING_OP_FORWARD || operation == PINRING_OP_JOIN;
 }
 
 /* Copies what the host has attached since, if the command names a new region. */
@@ -75,6 +85,22 @@ PINRING_FN void pinring_learn_region(struct pinring_loop *loop, __u32 region)
 	pinring_fence_consume();
 	for (; loop->regions < count; loop->regions++)
 		loop->memory[loop->regions] = from->memory[loop->regions];
+}
+
+/* The same of links. */
+PINRING_FN int pinring_knows_link(struct pinring_loop *loop, __u64 number)
+{
+	const struct pinring_attachments *from = loop->attachments;
+	__u64 count;
+
+	if (number >= loop->links && number < PINRING_LINKS_MAX) {
+		/* acquire: pairs with the store in pinring_executor_connect() */
+		count = pinring_load_word(&from->links);
+		pinring_fence_consume();
+		for (; loop->links < count; loop->links++)
+			loop->link[loop->links] = from->link[loop->links];
+	}
+	return number < loop->links;
 }
 
 /* count items of `bytes` each at `o`; *at is NULL on any reason but none. */
@@ -183,6 +209,7 @@ PINRING_FN void pinring_begin_job(struct pinring_job *job,
 	job->count = c->count;
 	job->s0 = c->s0;
 	job->s1 = c->s1;
+	job->aux = c->aux;
 	job->dst = 0;
 	job->a = 0;
 	job->b = 0;
@@ -205,7 +232,6 @@ PINRING_FN __u32 pinring_check_kernel(struct pinring_loop *loop,
 		return PINRING_REASON_OPERATION;
 	pinring_learn_operands(loop, c);
 	pinring_begin_job(job, c);
-	job->aux = c->aux;
 	job->entry = d->entry;
 	if (d->operands & PINRING_KERNEL_A)
 		reason = pinring_check_operand(loop, c->a, c->count,
@@ -246,6 +272,7 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 {
 	const int needs = pinring_operation_needs(c->operation);
 	__u64 cells, mask = (1ull << PINRING_WAVE_CELL_BITS) - 1;
+	__u64 item = sizeof(float);
 	__u32 reason;
 	char *at;
 
@@ -256,9 +283,13 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 	if (needs)
 		pinring_learn_operands(loop, c);
 	pinring_begin_job(job, c);
+	if (needs & PINRING_NEEDS_LINK) {
+		if (!pinring_knows_link(loop, c->aux & 0xff))
+			return PINRING_REASON_LINK;
+		item = sizeof(struct pinring_device_slot);
+	}
 	if (needs & PINRING_NEEDS_A) {
-		reason = pinring_check_operand(loop, c->a, c->count,
-					       sizeof(float), sizeof(float),
+		reason = pinring_check_operand(loop, c->a, c->count, item, item,
 					       &at);
 		if (reason)
 			return reason;

@@ -11,6 +11,7 @@
 #include "run.h"
 
 #include "ask.h"
+#include "link.h"
 
 /* A command on its way. */
 struct pinring_turn {
@@ -25,6 +26,7 @@ struct pinring_turn {
 #define PINRING_WAY_HOST 2 /* it asks a service of the host's */
 #define PINRING_WAY_TEAM 4 /* job.workers workers */
 #define PINRING_WAY_WRITES 8 /* and its results lie in memory */
+#define PINRING_WAY_LINK 16 /* the coordinator's lanes, and another executor */
 
 /* Who sees the state finds the answers that came before it, and is not woken sooner. */
 PINRING_FN void pinring_reach(struct pinring_loop *loop, __u32 state)
@@ -119,11 +121,14 @@ PINRING_FN void pinring_count(struct pinring_loop *loop,
 	c->busy_ns += ns;
 	if (ns > c->longest_ns)
 		c->longest_ns = ns;
-	c->elements += completion->done *
-		       (job->operation == PINRING_OP_WAVE_STEP ||
-					job->operation == PINRING_OP_WAVE_BLOCK ?
-				job->room.nx * job->room.ny * job->room.nz :
-				1);
+	if (!pinring_is_link(job->operation))
+		c->elements += completion->done *
+			       (job->operation == PINRING_OP_WAVE_STEP ||
+						job->operation ==
+							PINRING_OP_WAVE_BLOCK ?
+					job->room.nx * job->room.ny *
+						job->room.nz :
+					1);
 	if (completion->status) {
 		c->failed++;
 		pinring_note_error(loop, completion->status, turn->command.id,
@@ -174,14 +179,14 @@ PINRING_FN int pinring_prepare(struct pinring_loop *loop,
 	writes = pinring_writes_memory(&turn->command) ? PINRING_WAY_WRITES : 0;
 	if (!pinring_worth_timing(job))
 		return writes | PINRING_WAY_ALONE;
-	if (job->operation == PINRING_OP_ASK) {
-		c->start_ns = pinring_clock_ns();
+	c->start_ns = pinring_clock_ns();
+	if (job->operation == PINRING_OP_ASK)
 		return writes | PINRING_WAY_HOST;
-	}
+	if (pinring_is_link(job->operation))
+		return writes | PINRING_WAY_LINK;
 	job->workers = loop->team->workers;
 	if (job->workers > 1 && !pinring_worth_a_team(job))
 		job->workers = 1;
-	c->start_ns = pinring_clock_ns();
 	return writes | PINRING_WAY_TEAM;
 }
 
@@ -204,12 +209,26 @@ PINRING_FN void pinring_conclude(struct pinring_loop *loop,
 		c->duration_ns = pinring_clock_ns() - c->start_ns;
 }
 
+/* What a forward or join came to; the result is the last answer's. */
+PINRING_FN float pinring_note_link(const struct pinring_loop *loop,
+				   struct pinring_turn *turn, __u64 outcome)
+{
+	struct pinring_completion *c = &turn->completion;
+
+	c->status = -(__s32)(outcome >> 32 & 0xffff);
+	c->reason = (__u32)(outcome >> 48) & 0xff;
+	return loop->job.operation == PINRING_OP_JOIN ?
+		       loop->link[loop->job.aux & 0xff].result :
+		       0.0f;
+}
+
 /*
- * Carries out one command and answers it; cancel: answers it unheard. 1: that took
- * so long that what was seen of the host's side before is old.
+ * Carries out one command, of the host or a feed, and answers it; cancel: answers it
+ * unheard. 1: that took so long that what was seen of the host's side before is old.
  */
-PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
-			      int cancel)
+PINRING_FN int pinring_serve(struct pinring_loop *loop,
+			     struct pinring_feed *feed, const __u64 *words,
+			     int cancel)
 {
 	const int lead = pinring_lane() == 0;
 	struct pinring_turn turn;
@@ -230,17 +249,29 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop, const __u64 *words,
 		result = pinring_run_small(&loop->job);
 	} else if (lead && way & PINRING_WAY_HOST) {
 		result = pinring_ask(loop, &turn.command, &turn.completion);
+	} else if (way & PINRING_WAY_LINK) {
+		__u64 outcome = pinring_run_link(loop);
+
+		if (lead)
+			result = pinring_note_link(loop, &turn, outcome);
 	}
 	if (lead) {
 		if (way)
 			pinring_conclude(loop, &turn, result);
 		turn.completion.done = loop->job.done;
 	}
-	if (!pinring_answer(loop, &turn.completion, way & PINRING_WAY_WRITES))
+	if (!pinring_answer(loop, feed ? &feed->answers : &loop->completions,
+			    &turn.completion, way & PINRING_WAY_WRITES) &&
+	    !feed)
 		return 1;
 	if (lead) {
-		pinring_store_word(&loop->control->completed, ++loop->completed);
-		pinring_announce(loop);
+		if (feed) {
+			pinring_store_word(&loop->control->fed, 0);
+		} else {
+			pinring_store_word(&loop->control->completed,
+					   ++loop->completed);
+			pinring_announce(loop);
+		}
 		pinring_count(loop, &turn);
 	}
 	pinring_together();
@@ -255,11 +286,30 @@ PINRING_FN int pinring_obey(struct pinring_loop *loop, __u64 wish)
 {
 	__u32 wanted = (__u32)wish & ~PINRING_WISH_LEAVE;
 
-	if (pinring_lane() == 0)
+	if (pinring_lane() == 0) {
 		loop->wish = wish;
+		pinring_learn_feeds(loop);
+	}
+	pinring_together();
 	if (wanted >= PINRING_STATE_LAUNCHED && wanted <= PINRING_STATE_DRAINING)
 		pinring_reach(loop, wanted);
 	return wanted != PINRING_STATE_TERMINATED;
+}
+
+/* A command is taken, of the host's or a feed: the first lane. */
+PINRING_FN void pinring_accept(struct pinring_loop *loop,
+			       struct pinring_feed *feed, const __u64 *words)
+{
+	pinring_beat(loop);
+	if (feed) {
+		/* So that the watchdog knows of it. */
+		pinring_store_word(&loop->control->fed,
+				   1ull << 63 | (words[0] & ((1ull << 48) - 1)));
+		feed->commands.index++;
+	} else {
+		pinring_store_word(&loop->control->taken, ++loop->taken);
+		pinring_device_release(&loop->commands);
+	}
 }
 
 /* The clock was read while idle. 0 when that has been for too long. */
@@ -296,7 +346,7 @@ PINRING_FN void pinring_cancel_all(struct pinring_loop *loop,
 	while ((words = pinring_take(loop, intake, 1))) {
 		if (pinring_lane() == 0)
 			pinring_device_release(&loop->commands);
-		(void)pinring_serve(loop, words, 1);
+		(void)pinring_serve(loop, 0, words, 1);
 	}
 	if (pinring_lane() == 0) {
 		pinring_end_burst(loop);
@@ -314,10 +364,16 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 	struct pinring_intake intake = {};
 	struct pinring_idle idle = {};
 	__u64 answered = loop->wish;
-	const __u64 *words;
+	const __u64 *words, *fed;
+	struct pinring_feed *feed;
 	const int begins = loop->state == PINRING_STATE_CREATED;
+	__u64 quiet = 0; /* looks */
+	int theirs = 0; /* it is the feeds' turn */
 	int late = 0, leaves = 0;
 
+	pinring_together();
+	if (pinring_lane() == 0)
+		pinring_learn_feeds(loop);
 	pinring_together();
 	/* Launched again, it goes on; the host's wish says in which state. */
 	if (begins) {
@@ -331,10 +387,13 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 	}
 	for (;;) {
 		const __u32 state = loop->state;
+		const int taking = state == PINRING_STATE_ACTIVE ||
+				   state == PINRING_STATE_DRAINING;
 
-		words = pinring_take(loop, &intake,
-				     state == PINRING_STATE_ACTIVE ||
-					     state == PINRING_STATE_DRAINING);
+		words = pinring_take(loop, &intake, taking);
+		fed = taking && (theirs || !words) ?
+			      pinring_take_fed(loop, &intake) :
+			      0;
 		if (intake.wish != answered) {
 			answered = intake.wish;
 			if (!pinring_obey(loop, answered))
@@ -345,22 +404,23 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 			/* What was seen of the ring may be older than the wish. */
 			pinring_intake_drop(&intake);
 			pinring_idle_reset(&idle);
-		} else if (words) {
-			if (pinring_lane() == 0) {
-				pinring_store_word(&loop->control->taken,
-						   ++loop->taken);
-				pinring_beat(loop);
-				pinring_device_release(&loop->commands);
-			}
-			if (pinring_serve(loop, words, 0))
+			quiet = 0;
+		} else if (words || fed) {
+			feed = fed ? &loop->feed[intake.feed] : 0;
+			theirs = !fed;
+			quiet = 0;
+			if (pinring_lane() == 0)
+				pinring_accept(loop, feed, fed);
+			if (pinring_serve(loop, feed, fed ? fed : words, 0))
 				pinring_intake_drop(&intake);
 			if (pinring_fault(loop))
 				return;
 			pinring_idle_reset(&idle);
 			if (loop->limit && loop->completed >= loop->limit)
 				break;
-		} else if (state == PINRING_STATE_DRAINING) {
-			break;
+		} else if (state == PINRING_STATE_DRAINING &&
+			   quiet++ >= loop->feeds) {
+			break; /* each feed was looked at since */
 		} else if (pinring_idle(loop, &idle) &&
 			   !pinring_rest(loop, &idle)) {
 			late = 1;

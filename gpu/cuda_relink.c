@@ -111,6 +111,7 @@ static bool stays(struct pinring_executor *ex)
 		/* In a command, or back from it and aware of the last wish. */
 		if (pinring_load_word(&control->taken) !=
 			    pinring_load_word(&control->completed) ||
+		    pinring_load_word(&control->fed) ||
 		    pinring_load_word(&control->reached) >> 32 ==
 			    (uint32_t)ex->epoch ||
 		    pinring_now() >= deadline)

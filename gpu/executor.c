@@ -138,11 +138,19 @@ int pinring_executor_open_loop(struct pinring_executor *ex,
 	return rc;
 }
 
+static void let_go(struct pinring_executor *ex, struct pinring_region *region)
+{
+	if (region && ex->ops->detach)
+		ex->ops->detach(ex, region);
+	pinring_region_close(region);
+}
+
 static void executor_free(struct pinring_executor *ex)
 {
 	static struct pinring_executor *lost;
 	uint64_t i;
 
+	pinring_links_drop(ex);
 	pinring_services_stop(ex);
 	if (ex->lost) {
 		/* In sight of those who look for leaks. */
@@ -154,13 +162,14 @@ static void executor_free(struct pinring_executor *ex)
 		return;
 	}
 	pinring_kernels_free(ex);
+	for (i = 0; ex->attachments && i < ex->attachments->count; i++)
+		let_go(ex, ex->attached[i]);
+	for (i = 0; i < ex->holds; i++)
+		let_go(ex, ex->held[i]);
 	if (ex->ops)
 		ex->ops->free(ex);
-	if (ex->attachments) {
-		for (i = 0; i < ex->attachments->count; i++)
-			pinring_region_close(ex->attached[i]);
+	if (ex->attachments)
 		munmap(ex->attachments, PINRING_SHARED_BYTES);
-	}
 	pinring_doorbell_close(ex->submit_bell);
 	pinring_doorbell_close(ex->done_bell);
 	pinring_doorbell_close(ex->ask_bell);
@@ -400,6 +409,32 @@ out:
 	return rc;
 }
 
+/* The same wish as before, as a new one. */
+void pinring_executor_nudge(struct pinring_executor *ex)
+{
+	pthread_mutex_lock(&ex->wish_lock);
+	/* Where nobody activates it, it begins with all that it will ever know. */
+	if (ex->launched && ex->wish < PINRING_STATE_TERMINATED &&
+	    !(ex->config.commands_max && ex->wish == PINRING_STATE_LAUNCHED))
+		pinring_executor_tell(ex, ex->wish);
+	pthread_mutex_unlock(&ex->wish_lock);
+}
+
+bool pinring_executor_nudged(struct pinring_executor *ex)
+{
+	uint64_t reached = pinring_load_word(&ex->control->reached);
+	bool answered;
+
+	pthread_mutex_lock(&ex->wish_lock);
+	/* It runs no command before it is told to. */
+	answered = (ex->wish < PINRING_STATE_ACTIVE &&
+		    (uint32_t)reached < PINRING_STATE_ACTIVE) ||
+		   pinring_executor_ended(ex) ||
+		   reached >> 32 == (uint32_t)ex->epoch;
+	pthread_mutex_unlock(&ex->wish_lock);
+	return answered;
+}
+
 int pinring_executor_activate(struct pinring_executor *ex)
 {
 	return wish(ex, PINRING_STATE_ACTIVE);
@@ -498,6 +533,9 @@ int64_t pinring_executor_close(struct pinring_executor *ex, int64_t timeout_ns)
 			ex->ops->join(ex);
 		else
 			ex->ops->abandon(ex);
+	} else if (ex->pid == getpid() && ex->wish == PINRING_STATE_CREATED) {
+		/* Executors that forward to this one see it. */
+		(void)wish(ex, PINRING_STATE_TERMINATED);
 	}
 	undone = (int64_t)(ex->undone + ex->submitted - ex->collected);
 	executor_free(ex);

@@ -35,6 +35,9 @@ struct pinring_executor_ops {
 	int (*attach)(struct pinring_executor *executor,
 		      struct pinring_region *region,
 		      struct pinring_memory *memory);
+	/* The loop has ended, or has not heard of it. NULL: nothing to do. */
+	void (*detach)(struct pinring_executor *executor,
+		       struct pinring_region *region);
 	int (*launch)(struct pinring_executor *executor);
 	/* 0, or -errno: the loop died without a word. NULL: it cannot. */
 	int (*alive)(struct pinring_executor *executor);
@@ -75,6 +78,7 @@ struct pinring_watch {
 
 /* What host and loop share besides the executor's region: attachments first. */
 #define PINRING_SHARED_BYTES 65536
+#define PINRING_TABLE_BYTES 8192 /* for them */
 
 /* A ticket's place in the window of `depth` tickets. */
 enum pending_state {
@@ -135,6 +139,10 @@ struct pinring_executor {
 	struct pinring_telemetry *telemetry;
 	struct pinring_profile *profile;
 
+	/* Mapped for links, beside what is attached: link.c */
+	struct pinring_region *held[3 * PINRING_LINKS_MAX];
+	uint32_t holds;
+
 	pthread_mutex_t wish_lock; /* guards those below */
 	uint64_t epoch;
 	enum pinring_state wish; /* atomic store, for pinring_executor_submit */
@@ -171,6 +179,16 @@ pinring_executor_ended(const struct pinring_executor *executor)
 	return pinring_executor_state(executor) >= PINRING_STATE_TERMINATED;
 }
 
+/* executor.c: the loop is to look at what the host has told it of since. */
+void pinring_executor_nudge(struct pinring_executor *executor);
+
+/* And whether it has done so: nothing of before that goes on. */
+bool pinring_executor_nudged(struct pinring_executor *executor);
+
+/* link.c */
+void pinring_links_drop(struct pinring_executor *executor);
+void pinring_links_watch(void);
+
 /* tickets.c: moves every completion that has come to its ticket's place. */
 void pinring_executor_collect(struct pinring_executor *executor);
 
@@ -179,6 +197,9 @@ void pinring_executor_collect(struct pinring_executor *executor);
  * too long, the executor has failed. Any thread; now and then, while it waits.
  */
 void pinring_executor_watch(struct pinring_executor *executor);
+
+/* Not those to which it forwards. */
+void pinring_executor_watch_one(struct pinring_executor *executor);
 
 /* watch.c, wish_lock is held: it has failed, at the first command not answered. */
 void pinring_executor_fail(struct pinring_executor *executor, int error,
@@ -189,7 +210,7 @@ void pinring_executor_tell(struct pinring_executor *executor,
 			   enum pinring_state state);
 
 /* How often, in ns, at least. */
-int64_t pinring_executor_watch_period(const struct pinring_executor *executor);
+int64_t pinring_executor_look_period(const struct pinring_executor *executor);
 
 /* One step of a loop that looks again and again: spins, yields, then sleeps. */
 void pinring_executor_nap(uint64_t *polls);

@@ -13,7 +13,7 @@
 /* A loop that was told to end looks once a step of an operation. */
 #define JOIN_NS 10000000000
 #define GIVE_UP_NS 1000000000 /* the same, of one that never ran, or hangs */
-#define IMAGE_AT 4096 /* in executor->attachments */
+#define IMAGE_AT PINRING_TABLE_BYTES /* in executor->attachments */
 
 _Static_assert(IMAGE_AT + sizeof(struct pinring_loop_cuda) <=
 		       PINRING_SHARED_BYTES, "the image fits the shared pages");
@@ -174,8 +174,15 @@ static int cuda_attach(struct pinring_executor *ex,
 	if (rc)
 		return rc;
 	memory->base = (char *)(uintptr_t)at;
-	c->regions++;
 	return 0;
+}
+
+static void cuda_detach(struct pinring_executor *ex,
+			struct pinring_region *region)
+{
+	/* A child of fork has nothing there. */
+	if (ex->pid == getpid())
+		pinring_gpu_unmap(region->base);
 }
 
 bool pinring_cuda_query(const struct pinring_executor *ex, cuda_result *rc)
@@ -363,7 +370,6 @@ static int cuda_launch(struct pinring_executor *ex)
 static void cuda_free(struct pinring_executor *ex)
 {
 	struct cuda *c = ex->loop;
-	uint64_t i;
 
 	if (!c)
 		return;
@@ -372,8 +378,6 @@ static void cuda_free(struct pinring_executor *ex)
 		free(c);
 		return;
 	}
-	for (i = 0; i < c->regions; i++)
-		pinring_gpu_unmap(ex->attached[i]->base);
 	if (c->mapped_table)
 		pinring_gpu_unmap(ex->attachments);
 	if (c->mapped_region)
@@ -397,6 +401,7 @@ const struct pinring_executor_ops pinring_cuda_ops = {
 	.prepare = cuda_prepare,
 	.init = cuda_init,
 	.attach = cuda_attach,
+	.detach = cuda_detach,
 	.launch = cuda_launch,
 	.alive = cuda_alive,
 	.join = cuda_join,

@@ -26,7 +26,6 @@ struct cuda {
 	struct pinring_code *code; /* under the GPU's lock */
 	cuda_stream stream;
 	cuda_address region; /* executor->region, as the GPU finds it */
-	uint64_t regions; /* attached, and mapped */
 };
 
 /*

@@ -9,8 +9,8 @@
 #define PAGE 4096
 #define OPERATION_MAX 65535 /* a command has 16 bits for it */
 
-_Static_assert(sizeof(struct pinring_attachments) <= PAGE,
-	       "what the loop shares begins with a page of its own");
+_Static_assert(sizeof(struct pinring_attachments) <= PINRING_TABLE_BYTES,
+	       "what the loop shares begins with pages of its own");
 
 /* Compilers take the header from here: it need not be installed, or be ours. */
 __asm__(".pushsection .rodata\n"
@@ -242,8 +242,29 @@ static bool withdraw(struct pinring_executor *ex, struct pinring_kernel *k,
 	return !used;
 }
 
+/*
+ * Of other executors' commands no one here knows: only that none is carried out when
+ * the loop answers. False: it does not, in time.
+ */
+static bool settles(struct pinring_executor *ex, int64_t deadline)
+{
+	uint64_t polls = 0;
+
+	if (!pinring_load_word(&ex->attachments->feeds))
+		return true;
+	pinring_executor_nudge(ex);
+	while (!pinring_executor_nudged(ex)) {
+		pinring_executor_watch(ex);
+		if (pinring_now() >= deadline)
+			return false;
+		pinring_executor_nap(&polls);
+	}
+	return !__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE);
+}
+
 /* -EAGAIN: a command of it is in flight. */
-static int try_unregister(struct pinring_executor *ex, uint32_t operation)
+static int try_unregister(struct pinring_executor *ex, uint32_t operation,
+			  int64_t deadline)
 {
 	struct pinring_kernel *k =
 		&ex->kernels[operation % PINRING_DYNAMIC_MAX];
@@ -253,6 +274,13 @@ static int try_unregister(struct pinring_executor *ex, uint32_t operation)
 				    "no kernel is operation %u", operation);
 	if (!withdraw(ex, k, operation))
 		return -EAGAIN;
+	if (!settles(ex, deadline)) {
+		/* Nothing has changed. */
+		__atomic_store_n(&k->operation, operation, __ATOMIC_RELAXED);
+		pinring_store_word(&dynamic_of(ex, operation)->operation,
+				   operation);
+		return -EAGAIN;
+	}
 	ex->ops->unload(ex, k);
 	return 0;
 }
@@ -266,7 +294,7 @@ int pinring_executor_unregister(struct pinring_executor *ex, uint32_t operation,
 
 	for (;;) {
 		pthread_mutex_lock(&ex->kernels_lock);
-		rc = try_unregister(ex, operation);
+		rc = try_unregister(ex, operation, deadline);
 		pthread_mutex_unlock(&ex->kernels_lock);
 		if (rc != -EAGAIN)
 			return rc;

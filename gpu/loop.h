@@ -41,12 +41,36 @@ struct pinring_dynamic {
 	__u64 operands; /* PINRING_KERNEL_DST, _A, _B */
 };
 
-/* Host appends; count is published with release after the entry. */
+#define PINRING_LINKS_MAX 8 /* of an executor, each way */
+
+/* The end of a link where commands go out; link.h. */
+struct pinring_link {
+	struct pinring_device_producer commands;
+	struct pinring_device_consumer answers;
+	const struct pinring_control_block *peer;
+	struct pinring_doorbell *bell; /* of host threads: the peer's; or NULL */
+	/* Since the last join: */
+	__u64 done; /* answered, and well */
+	__u64 failure; /* the first that was not: word 0 of its answer */
+	float result; /* of the last one */
+};
+
+/* And the other end. */
+struct pinring_feed {
+	struct pinring_device_consumer commands;
+	struct pinring_device_producer answers;
+	__u64 silent; /* nobody rings when there is a command */
+};
+
+/* Host appends; a count is published with release after the entry. */
 struct pinring_attachments {
 	__u64 count;
 	__u64 services; /* offered, by bits; see service.h */
+	__u64 links, feeds; /* counts */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	struct pinring_dynamic dynamic[PINRING_DYNAMIC_MAX];
+	struct pinring_link link[PINRING_LINKS_MAX];
+	struct pinring_feed feed[PINRING_LINKS_MAX];
 };
 
 /* A checked command: operands as pointers. Coordinator writes. */
@@ -98,6 +122,10 @@ struct pinring_loop {
 	/* Coordinator's own copy: a device would fetch each entry over PCIe. */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	__u64 regions;
+	struct pinring_link link[PINRING_LINKS_MAX];
+	struct pinring_feed feed[PINRING_LINKS_MAX];
+	__u64 links, feeds;
+	__u64 silent; /* one of the feeds is */
 	struct pinring_team *team;
 	struct pinring_meeting *meeting;
 	struct pinring_job job;

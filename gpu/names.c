@@ -29,6 +29,8 @@ static const char *const operations[] = {
 	[PINRING_OP_REDUCE_MAX] = "reduce_max",
 	[PINRING_OP_DOT] = "dot",
 	[PINRING_OP_ASK] = "ask",
+	[PINRING_OP_FORWARD] = "forward",
+	[PINRING_OP_JOIN] = "join",
 	[PINRING_OP_WAVE_STEP] = "wave_step",
 	[PINRING_OP_WAVE_INJECT] = "wave_inject",
 	[PINRING_OP_WAVE_PROBE] = "wave_probe",
@@ -62,6 +64,9 @@ static const char *const reasons[] = {
 	[PINRING_REASON_TRAP] = "its kernel divided by zero, or did what the CPU cannot",
 	[PINRING_REASON_HUNG] = "it does not end",
 	[PINRING_REASON_RELAUNCH] = "its loop had to pause, and could not be launched again",
+	[PINRING_REASON_LINK] = "the executor has no such link",
+	[PINRING_REASON_PEER] = "the executor at the link's other end has ended",
+	[PINRING_REASON_LATE] = "the time it was given was over first",
 };
 
 const char *pinring_operation_name(uint32_t operation)

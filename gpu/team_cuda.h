@@ -43,6 +43,8 @@ struct pinring_block {
 	struct pinring_kernel_args args; /* of the kernel being called */
 #endif
 	__u64 word[PINRING_WARP]; /* of the command ring, as last seen */
+	__u64 fed[PINRING_WARP]; /* the same of another executor's commands */
+	__u64 heard[PINRING_WARP]; /* and of another executor's answers */
 	__u64 answer[PINRING_SLOT_WORDS]; /* on its way to the other ring */
 	struct pinring_loop_cuda *self;
 	__u64 jobs; /* that the whole team was given */
@@ -242,6 +244,12 @@ PINRING_FN void pinring_announce_request(struct pinring_loop *loop)
 	(void)loop;
 }
 
+/* Who looks at a feed that a GPU fills does so for itself. */
+PINRING_FN void pinring_announce_forward(const struct pinring_link *link)
+{
+	(void)link;
+}
+
 /* While the host works: its answer takes microseconds at least. */
 PINRING_FN void pinring_nap(void)
 {
@@ -397,66 +405,131 @@ PINRING_FN int pinring_team_wait(struct pinring_loop *loop, __u64 worker,
 }
 
 /* -------------------------------------------------------------------- rings */
+/* A word a lane of the ring's next slots; one of another lap shows in the top. */
+PINRING_FN __u64 pinring_slot_word(const struct pinring_device_consumer *c)
+{
+	const __u64 index = c->index + threadIdx.x / PINRING_SLOT_WORDS;
+
+	return pinring_load_word(&c->slots[index & (c->capacity - 1)]
+					  .word[threadIdx.x % PINRING_SLOT_WORDS]) ^
+	       pinring_device_lap(index, c->shift);
+}
+
+/* How many of these slots are whole, one after another; the words go to `words`. */
+PINRING_FN __u32 pinring_whole_slots(__u64 word, __u64 *words)
+{
+	__u32 other;
+
+	words[threadIdx.x] = word;
+	other = __ballot_sync(PINRING_ALL_LANES, word >> PINRING_WORD_BITS != 0);
+	return other ? (__u32)(__ffs((int)other) - 1) / PINRING_SLOT_WORDS :
+		       PINRING_LOOK_SLOTS;
+}
+
+/* As many messages as are there, of PINRING_LOOK_SLOTS, and their words. */
+PINRING_FN __u32 pinring_look(const struct pinring_device_consumer *c,
+			      __u64 *words)
+{
+	return pinring_whole_slots(pinring_slot_word(c), words);
+}
+
+PINRING_FN __u64 *pinring_heard(struct pinring_loop *loop)
+{
+	(void)loop;
+	return pinring_here.heard;
+}
+
+/* Of a ring, at the last look. */
+struct pinring_seen {
+	__u64 first; /* message in the first of the slots seen */
+	__u64 count; /* of these, one after another, that are whole */
+};
+
 /* What the coordinator saw of the host's side at its last look. */
 struct pinring_intake {
 	__u64 wish;
-	__u64 first; /* command in the first of the slots seen */
-	__u64 count; /* of these, one after another, that are whole */
+	struct pinring_seen own;
+	struct pinring_seen fed; /* by another executor: */
+	__u64 feed;
 };
 
 PINRING_FN void pinring_intake_drop(struct pinring_intake *in)
 {
-	in->count = 0;
+	in->own.count = 0;
+	in->fed.count = 0;
+}
+
+/* The words of the next message in hand, or NULL. The first lane reads them all. */
+PINRING_FN const __u64 *pinring_in_hand(const struct pinring_device_consumer *c,
+					const struct pinring_seen *seen,
+					const __u64 *words)
+{
+	__u64 held;
+
+	/* That lane moves the index on, before and after. */
+	__syncwarp();
+	held = c->index - seen->first;
+	__syncwarp();
+	return held < seen->count ? &words[held * PINRING_SLOT_WORDS] : 0;
+}
+
+/* The next command of another executor's, of feed in->feed. */
+PINRING_FN const __u64 *pinring_take_fed(struct pinring_loop *loop,
+					 struct pinring_intake *in)
+{
+	/* Not by loop->feeds, which the first lane may be changing by now. */
+	if (!in->fed.count)
+		return 0;
+	return pinring_in_hand(&loop->feed[in->feed].commands, &in->fed,
+			       pinring_here.fed);
 }
 
 /*
  * The next command, or NULL: there is none, or none is to be taken. One look is
  * one access by all lanes, to PINRING_LOOK_SLOTS slots and, at the same time, to
- * the host's wish. What more it brings needs no other look.
+ * the host's wish and to one of the feeds. What more it brings needs no other look.
  */
 PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 				     struct pinring_intake *in, int taking)
 {
 	const struct pinring_device_consumer *c = &loop->commands;
-	const __u32 lane = threadIdx.x % PINRING_SLOT_WORDS;
-	__u64 wish, word, index, held;
-	__u32 other;
+	const struct pinring_device_consumer *f = 0;
+	const __u64 *words = pinring_in_hand(c, &in->own, pinring_here.word);
+	__u64 wish, word, fed = 0;
 
-	__syncwarp();
-	held = c->index - in->first;
-	if (held >= in->count) {
-		held = 0;
-		in->first = c->index;
-		index = c->index + threadIdx.x / PINRING_SLOT_WORDS;
+	if (!words) {
+		if (loop->feeds && !pinring_take_fed(loop, in)) {
+			in->feed = (in->feed + 1) % loop->feeds;
+			f = &loop->feed[in->feed].commands;
+		}
+		in->own.first = c->index;
 		wish = pinring_load_word(&loop->control->wanted);
-		word = pinring_load_word(
-			       &c->slots[index & (c->capacity - 1)].word[lane]) ^
-		       pinring_device_lap(index, c->shift);
-		pinring_here.word[threadIdx.x] = word;
-		/* Of another lap: the first of them ends the row of whole slots. */
-		other = __ballot_sync(PINRING_ALL_LANES,
-				      word >> PINRING_WORD_BITS != 0);
-		in->count = other ? (__u32)(__ffs((int)other) - 1) /
-					    PINRING_SLOT_WORDS :
-				    PINRING_LOOK_SLOTS;
+		word = pinring_slot_word(c);
+		if (f) {
+			in->fed.first = f->index;
+			fed = pinring_slot_word(f);
+		}
+		in->own.count = pinring_whole_slots(word, pinring_here.word);
+		if (f)
+			in->fed.count = pinring_whole_slots(fed, pinring_here.fed);
 		in->wish = __shfl_sync(PINRING_ALL_LANES, wish, 0);
+		__syncwarp();
+		words = in->own.count ? pinring_here.word : 0;
 	}
-	if (!taking)
-		in->count = 0;
-	/* The first lane reads all words, and moves the index on. */
-	__syncwarp();
-	if (held >= in->count)
-		return 0;
-	return &pinring_here.word[held * PINRING_SLOT_WORDS];
+	if (taking)
+		return words;
+	pinring_intake_drop(in);
+	return 0;
 }
 
 /*
  * Answers a command, eight lanes a word each; fenced: its results lie in memory.
- * 0 only if there is no room and the loop is to end: the host keeps fewer
- * commands in flight than the completion ring has slots, so there is, unless that
- * rule was broken.
+ * 0 only if there is no room and the loop is to end: who sent the command keeps
+ * fewer of them in flight than the ring has slots, so there is, unless that rule was
+ * broken. Another executor that breaks it loses the answer.
  */
 PINRING_FN int pinring_answer(struct pinring_loop *loop,
+			      struct pinring_device_producer *to,
 			      const struct pinring_completion *completion,
 			      int fenced)
 {
@@ -464,8 +537,8 @@ PINRING_FN int pinring_answer(struct pinring_loop *loop,
 
 	if (threadIdx.x == 0) {
 		pinring_pack_completion(pinring_here.answer, completion);
-		while (!pinring_device_free(&loop->completions, 1)) {
-			if (pinring_told_to_stop(loop)) {
+		while (!pinring_device_free(to, 1)) {
+			if (to != &loop->completions || pinring_told_to_stop(loop)) {
 				room = 0;
 				break;
 			}
@@ -478,11 +551,11 @@ PINRING_FN int pinring_answer(struct pinring_loop *loop,
 	if (fenced)
 		pinring_fence_publish();
 	if (threadIdx.x < PINRING_SLOT_WORDS)
-		pinring_device_put(&loop->completions, threadIdx.x,
+		pinring_device_put(to, threadIdx.x,
 				   pinring_here.answer[threadIdx.x]);
 	__syncwarp();
 	if (threadIdx.x == 0)
-		loop->completions.index++;
+		to->index++;
 	return 1;
 }
 

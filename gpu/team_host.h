@@ -18,6 +18,8 @@
 
 /* An idle loop wakes this often to show a heartbeat. */
 #define PINRING_HEARTBEAT_NS 100000000
+/* And this often where a GPU may have sent a command, which rings no bell. */
+#define PINRING_SILENT_NS 100000
 #define PINRING_TEAM_SPINS 256 /* polls, some 7 us on x86 */
 
 /* Smaller jobs are done by the coordinator, without waking the team. */
@@ -46,6 +48,7 @@ struct pinring_team {
 	struct pinring_doorbell *submitted; /* the coordinator sleeps on it */
 	struct pinring_doorbell *done; /* the host may sleep on it */
 	struct pinring_doorbell *asked; /* and its services on this one */
+	__u64 heard[PINRING_SLOT_WORDS]; /* of another executor's answer */
 	__u64 spin_ns;
 	struct pinring_meeting meeting PINRING_ALIGNED(128);
 };
@@ -156,6 +159,12 @@ PINRING_FN void pinring_announce_request(struct pinring_loop *loop)
 	pinring_doorbell_ring(loop->team->asked);
 }
 
+PINRING_FN void pinring_announce_forward(const struct pinring_link *link)
+{
+	if (link->bell)
+		pinring_doorbell_ring(link->bell);
+}
+
 /* While somebody else works: a turn for a thread that may share our CPU. */
 PINRING_FN void pinring_nap(void)
 {
@@ -262,10 +271,26 @@ PINRING_FN int pinring_team_wait(struct pinring_loop *loop, __u64 worker,
 	return !team->stop;
 }
 
+/* How many messages are there, of as many as one look shows, and their words. */
+#define PINRING_LOOK_SLOTS 1u
+
+PINRING_FN __u32 pinring_look(const struct pinring_device_consumer *c,
+			      __u64 *words)
+{
+	return (__u32)pinring_device_peek(c, words);
+}
+
+PINRING_FN __u64 *pinring_heard(struct pinring_loop *loop)
+{
+	return loop->team->heard;
+}
+
 /* What the coordinator saw of the host's side at its last look. */
 struct pinring_intake {
 	__u64 wish;
 	__u64 words[PINRING_SLOT_WORDS];
+	__u64 feed; /* that was looked at last */
+	__u64 fed[PINRING_SLOT_WORDS];
 };
 
 PINRING_FN void pinring_intake_drop(struct pinring_intake *in)
@@ -284,12 +309,29 @@ PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 	return 0;
 }
 
+/* The next command of another executor's, of feed in->feed. */
+PINRING_FN const __u64 *pinring_take_fed(struct pinring_loop *loop,
+					 struct pinring_intake *in)
+{
+	__u64 i;
+
+	/* All of them, before it sleeps. */
+	for (i = 0; i < loop->feeds; i++) {
+		in->feed = (in->feed + 1) % loop->feeds;
+		if (pinring_device_peek(&loop->feed[in->feed].commands, in->fed))
+			return in->fed;
+	}
+	return 0;
+}
+
 /*
  * Answers a command; fenced: its results lie in memory. 0 only if there is no
- * room and the loop is to end: the host keeps fewer commands in flight than the
- * completion ring has slots, so there is, unless that rule was broken.
+ * room and the loop is to end: who sent the command keeps fewer of them in flight
+ * than the ring has slots, so there is, unless that rule was broken. Another
+ * executor that breaks it loses the answer.
  */
 PINRING_FN int pinring_answer(struct pinring_loop *loop,
+			      struct pinring_device_producer *to,
 			      const struct pinring_completion *completion,
 			      int fenced)
 {
@@ -298,8 +340,9 @@ PINRING_FN int pinring_answer(struct pinring_loop *loop,
 
 	(void)fenced;
 	pinring_pack_completion(words, completion);
-	while (!pinring_device_send(&loop->completions, words)) {
-		if (++spins > PINRING_TEAM_SPINS && pinring_told_to_stop(loop))
+	while (!pinring_device_send(to, words)) {
+		if (to != &loop->completions ||
+		    (++spins > PINRING_TEAM_SPINS && pinring_told_to_stop(loop)))
 			return 0;
 		pinring_relax();
 	}
@@ -335,6 +378,8 @@ PINRING_FN int pinring_idle(struct pinring_loop *loop, struct pinring_idle *idle
 
 		if (loop->idle_ns && loop->idle_ns < most)
 			most = loop->idle_ns;
+		if (loop->silent)
+			most = PINRING_SILENT_NS;
 		idle->drowsy = 0;
 		idle->polls = 0;
 		pinring_store_word(&loop->telemetry->sleeps,

@@ -360,7 +360,7 @@ int pinring_executor_wait(struct pinring_executor *ex, uint64_t ticket,
 	 * moves it, every spin keeps it from running.
 	 */
 	const uint32_t spins = 256, yields = 256;
-	const int64_t period = pinring_executor_watch_period(ex);
+	const int64_t period = pinring_executor_look_period(ex);
 	int64_t deadline = 0, left;
 	uint32_t i;
 	int rc;

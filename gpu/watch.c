@@ -12,12 +12,23 @@
 
 #define LOOKS 8 /* until the limit, at least */
 #define STILL_NS 1000000 /* between two looks */
+#define LINKED_NS 100000000 /* the longest, at executors that others wait for */
 
-int64_t pinring_executor_watch_period(const struct pinring_executor *ex)
+static int64_t watch_period(const struct pinring_executor *ex)
 {
 	if (ex->config.watchdog_ms == PINRING_WATCHDOG_NEVER)
 		return INT64_MAX;
 	return ex->config.watchdog_ms * 1000000ll / LOOKS;
+}
+
+int64_t pinring_executor_look_period(const struct pinring_executor *ex)
+{
+	const int64_t period = watch_period(ex);
+
+	return period > LINKED_NS &&
+			       pinring_load_word(&ex->attachments->links) ?
+		       LINKED_NS :
+		       period;
 }
 
 void pinring_executor_fail(struct pinring_executor *ex, int error,
@@ -28,9 +39,13 @@ void pinring_executor_fail(struct pinring_executor *ex, int error,
 	const struct pinring_pending *p =
 		&ex->pending[pinring_load_word(&control->completed) &
 			     (ex->config.depth - 1)];
+	/* Unless it was another executor's. */
+	const uint64_t fed = pinring_load_word(&control->fed);
 
-	pinring_store_pair(&control->error, (uint32_t)error, p->id);
-	pinring_store_pair(&control->error_operation, p->operation, reason);
+	pinring_store_pair(&control->error, (uint32_t)error,
+			   fed ? (uint32_t)fed : p->id);
+	pinring_store_pair(&control->error_operation,
+			   fed ? (uint16_t)(fed >> 32) : p->operation, reason);
 	__atomic_store_n(&ex->wish, PINRING_STATE_FAILED, __ATOMIC_RELAXED);
 	/* release: who sees it reads the words above */
 	__atomic_store_n(&ex->hung, true, __ATOMIC_RELEASE);
@@ -41,8 +56,16 @@ void pinring_executor_fail(struct pinring_executor *ex, int error,
 
 void pinring_executor_watch(struct pinring_executor *ex)
 {
+	pinring_executor_watch_one(ex);
+	/* It may wait for another one. */
+	if (pinring_load_word(&ex->attachments->links))
+		pinring_links_watch();
+}
+
+void pinring_executor_watch_one(struct pinring_executor *ex)
+{
 	const struct pinring_control_block *control = ex->control;
-	const int64_t period = pinring_executor_watch_period(ex);
+	const int64_t period = watch_period(ex);
 	struct pinring_watch *w = &ex->watch;
 	uint64_t completed, heartbeat;
 	int64_t now = pinring_now();
@@ -60,7 +83,8 @@ void pinring_executor_watch(struct pinring_executor *ex)
 		goto out; /* that is nothing */
 	} else if (ex->ops->alive && ex->ops->alive(ex)) {
 		pinring_executor_fail(ex, -EFAULT, PINRING_REASON_FAULT);
-	} else if (pinring_load_word(&control->taken) == completed) {
+	} else if (pinring_load_word(&control->taken) == completed &&
+		   !pinring_load_word(&control->fed)) {
 		w->still = 0;
 	} else {
 		w->still += now - w->looked < period ? now - w->looked : period;

@@ -44,7 +44,7 @@ done
 expect_exit 2 "refuses a file that it cannot write" \
 	"$bench" --executor host --only command --json "$tmp/none/x.json"
 check "--help" "$bench" --help
-for group in probe floors command push torn mixed frame room vector bandwidth barrier \
+for group in probe floors command link push torn mixed frame room vector bandwidth barrier \
 	hazards; do
 	shows "--help lists $group" "
   $group "

@@ -822,40 +822,12 @@ TEST_F(grid, a_hole_in_the_ring)
 	self->rig->commands.index += 2;
 }
 
-/* The device's stores, kept back and let go in another order. */
-#define KEPT 4
-static __thread struct {
-	uint64_t *word, value;
-} kept[KEPT];
-static __thread unsigned int stores;
-static unsigned int kept_back; /* atomic */
-
-static void store_late(uint64_t *word, uint64_t value)
-{
-	unsigned int k = stores++ % KEPT;
-	unsigned int last = stores % PINRING_SLOT_WORDS == 0 ? KEPT : 0;
-
-	if (kept[k].word)
-		__atomic_store_n(kept[k].word, kept[k].value, __ATOMIC_RELEASE);
-	kept[k].word = word;
-	kept[k].value = value;
-	__atomic_add_fetch(&kept_back, 1, __ATOMIC_RELAXED);
-	/* With a message's last word all that is kept goes, backwards. */
-	while (last--) {
-		if (kept[last].word)
-			__atomic_store_n(kept[last].word, kept[last].value,
-					 __ATOMIC_RELEASE);
-		kept[last].word = NULL;
-		usleep(last * 20);
-	}
-}
-
 TEST_F(grid, completions_that_come_torn)
 {
-	simt_store_hook = store_late;
+	simt_store_hook = rig_store_late;
 	begin(_metadata, self);
 	flow(_metadata, self->rig, 500);
-	EXPECT_EQ(500 * PINRING_SLOT_WORDS, kept_back);
+	EXPECT_EQ(500 * PINRING_SLOT_WORDS, rig_kept_back);
 }
 
 TEST_HARNESS_MAIN

@@ -74,8 +74,8 @@ for cubin in $cubins; do
 	has bad_atomic atomic_sys 2
 	has_some bad_local local
 
-	# The look at the ring and at the wish, and nothing else.
-	has part_poll load_sys 2
+	# The look at the ring, at the wish and at a feed, and nothing else.
+	has part_poll load_sys 3
 	has part_poll load_weak 0
 	has part_poll invalidate 0
 	has part_poll fence_sys 0
@@ -84,9 +84,11 @@ for cubin in $cubins; do
 	has part_wait invalidate 0
 	has part_wait fence_gpu 0
 
-	has_some part_nop store_sys
-	for kind in fence_sys fence_gpu fence_sc invalidate; do
-		has part_nop $kind 0
+	for part in part_nop part_fed; do
+		has_some $part store_sys
+		for kind in fence_sys fence_gpu fence_sc invalidate; do
+			has $part $kind 0
+		done
 	done
 	# Both look at memory; inject's answer must not overtake what it wrote there.
 	count part_probe fence_sys

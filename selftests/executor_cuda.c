@@ -188,6 +188,128 @@ TEST_F(cuda, several_on_one_gpu)
 	EXPECT_EQ(0, pinring_executor_close(ex[2], 10 * SECOND));
 }
 
+static struct pinring_command nop(void)
+{
+	return (struct pinring_command){ .id = 3, .operation = PINRING_OP_NOP };
+}
+
+/* A block of one SM, and two of the two others. */
+TEST_F(cuda, executors_of_different_sizes_share_a_gpu)
+{
+	struct pinring_command c = nop();
+	struct pinring_executor *ex[2];
+	struct pinring_completion done;
+	uint64_t ticket[2];
+
+	for (uint32_t i = 0; i < 2; i++) {
+		self->config.threads = i + 1;
+		ASSERT_OK(pinring_executor_start(self->device, &self->config, &ex[i]));
+		ASSERT_EQ(0, pinring_executor_attach(ex[i], self->r));
+		EXPECT_EQ(i + 1, info_of(ex[i]).threads);
+	}
+	for (int round = 0; round < 20; round++) {
+		EXPECT_EQ(0, add(ex[round % 2], 0, self));
+		for (int i = 0; i < 2; i++) {
+			ASSERT_OK(pinring_executor_submit(ex[i], &c, &ticket[i]));
+		}
+		for (int i = 1; i >= 0; i--) {
+			ASSERT_OK(pinring_executor_wait(ex[i], ticket[i], 20 * SECOND, &done));
+		}
+	}
+	EXPECT_EQ(0, pinring_executor_close(ex[0], 10 * SECOND));
+	EXPECT_EQ(0, add(ex[1], 0, self));
+	EXPECT_EQ(0, pinring_executor_close(ex[1], 10 * SECOND));
+}
+
+/* Rings and the peer's words are mapped on each of the GPUs, and gone in the end. */
+TEST_F(cuda, links_leave_nothing_behind)
+{
+	struct pinring_executor *ex[3];
+	struct pinring_device_slot *slot;
+	struct pinring_object_info o;
+	struct pinring_completion done;
+	struct pinring_command c = nop();
+
+	ASSERT_OK(pinring_object_create(self->r, "slot", PINRING_OBJECT_BYTES, 64, 64, &o));
+	slot = pinring_region_at(self->r, o.offset, o.length);
+	pinring_pack_command(slot->word, &c);
+	for (int order = 0; order < 3; order++) {
+		self->config.kind = PINRING_EXECUTOR_CUDA;
+		self->config.gpu = 0;
+		ASSERT_OK(pinring_executor_start(self->device, &self->config, &ex[0]));
+		self->config.gpu = 1;
+		ASSERT_OK(pinring_executor_start(self->device, &self->config, &ex[1]));
+		self->config.kind = PINRING_EXECUTOR_HOST;
+		ASSERT_OK(pinring_executor_start(self->device, &self->config, &ex[2]));
+		for (int i = 0; i < 3; i++) {
+			ASSERT_EQ(0, pinring_executor_attach(ex[i], self->r));
+		}
+		for (int i = 0; i < 3; i++) {
+			ASSERT_EQ(0, pinring_executor_connect(ex[i], ex[(i + 1) % 3], 0));
+		}
+		for (int i = 0; i < 3; i++) {
+			ASSERT_EQ(1, pinring_executor_connect(ex[i], ex[(i + 2) % 3], 0));
+		}
+		for (uint64_t i = 0; i < 6; i++) {
+			c = nop();
+			c.operation = PINRING_OP_FORWARD;
+			c.count = 1;
+			c.a.offset = o.offset;
+			c.aux = i / 3;
+			ASSERT_OK(pinring_executor_call(ex[i % 3], &c, 20 * SECOND, &done));
+			EXPECT_EQ(0, done.status);
+			c.operation = PINRING_OP_JOIN;
+			ASSERT_OK(pinring_executor_call(ex[i % 3], &c, 20 * SECOND, &done));
+			EXPECT_EQ(0, done.status);
+			EXPECT_EQ(1, done.done);
+		}
+		for (int i = 0; i < 3; i++) {
+			EXPECT_EQ(0, pinring_executor_close(ex[(i + order) % 3], 10 * SECOND));
+		}
+	}
+	self->config.gpu = 0;
+}
+
+/* Nobody looks after that GPU but who waits for what waits for it. */
+TEST_F(cuda, a_gpu_that_dies_is_told_to_those_that_forward_to_it)
+{
+	struct pinring_executor *from, *to;
+	struct pinring_device_slot *slot;
+	struct pinring_object_info o;
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint64_t ticket;
+
+	ASSERT_OK(pinring_object_create(self->r, "slot", PINRING_OBJECT_BYTES, 64, 64, &o));
+	slot = pinring_region_at(self->r, o.offset, o.length);
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &to));
+	self->config.kind = PINRING_EXECUTOR_HOST;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &from));
+	ASSERT_EQ(0, pinring_executor_attach(from, self->r));
+	ASSERT_EQ(0, pinring_executor_connect(from, to, 0));
+	ASSERT_OK(pinring_executor_pause(to));
+	ASSERT_OK(pinring_executor_wait_state(to, PINRING_STATE_PAUSED, 20 * SECOND));
+	c = nop();
+	pinring_pack_command(slot->word, &c);
+	c.operation = PINRING_OP_FORWARD;
+	c.count = 1;
+	c.a.offset = o.offset;
+	ASSERT_OK(pinring_executor_call(from, &c, 20 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	c.operation = PINRING_OP_JOIN;
+	ASSERT_OK(pinring_executor_submit(from, &c, &ticket));
+	kill_kernels();
+	/* The fake one dies at its next answer. */
+	ASSERT_OK(pinring_executor_activate(to));
+	ASSERT_OK(pinring_executor_wait(from, ticket, 60 * SECOND, &done));
+	EXPECT_EQ(-EPIPE, done.status);
+	EXPECT_EQ(PINRING_REASON_PEER, done.reason);
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(to));
+	EXPECT_EQ(0, pinring_executor_close(from, 10 * SECOND));
+	pinring_executor_close(to, 10 * SECOND);
+	self->lost = true;
+}
+
 /* Memory registered in the first GPU's context outlives its last executor. */
 TEST_F(cuda, on_two_gpus)
 {

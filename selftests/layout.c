@@ -384,7 +384,8 @@ static const struct field_case control_block[] = {
 	AT(pinring_control_block, error_id, 100, 4),
 	AT(pinring_control_block, error_operation, 104, 4),
 	AT(pinring_control_block, error_reason, 108, 4),
-	AT(pinring_control_block, executor_reserved, 112, 16),
+	AT(pinring_control_block, fed, 112, 8),
+	AT(pinring_control_block, executor_reserved, 120, 8),
 };
 
 static const struct field_case telemetry[] = {
@@ -762,7 +763,9 @@ TEST(numbers_on_the_wire_never_change)
 		N(14, PINRING_OP_GELU), N(15, PINRING_OP_GELU_TANH),
 		N(16, PINRING_OP_SOFTMAX), N(17, PINRING_OP_SUM),
 		N(18, PINRING_OP_REDUCE_MIN), N(19, PINRING_OP_REDUCE_MAX),
-		N(20, PINRING_OP_DOT), N(32, PINRING_OP_WAVE_STEP),
+		N(20, PINRING_OP_DOT), N(24, PINRING_OP_ASK),
+		N(25, PINRING_OP_FORWARD), N(26, PINRING_OP_JOIN),
+		N(32, PINRING_OP_WAVE_STEP),
 		N(33, PINRING_OP_WAVE_INJECT), N(34, PINRING_OP_WAVE_PROBE),
 		N(35, PINRING_OP_WAVE_BLOCK), N(1000, PINRING_OP_DYNAMIC),
 		N(0, PINRING_REASON_NONE), N(1, PINRING_REASON_OPERATION),
@@ -772,6 +775,8 @@ TEST(numbers_on_the_wire_never_change)
 		N(8, PINRING_REASON_CELL), N(9, PINRING_REASON_STOPPED),
 		N(12, PINRING_REASON_FAULT), N(13, PINRING_REASON_TRAP),
 		N(14, PINRING_REASON_HUNG), N(15, PINRING_REASON_RELAUNCH),
+		N(16, PINRING_REASON_LINK), N(17, PINRING_REASON_PEER),
+		N(18, PINRING_REASON_LATE),
 #undef N
 	};
 

@@ -998,7 +998,9 @@ struct pinring_control_block {
 	__u32 error_id; /* its id */
 	__u32 error_operation; /* its operation */
 	__u32 error_reason; /* enum pinring_reason */
-	__u64 executor_reserved[2];
+	__u64 fed; /* a command of another executor's that is carried out:
+		    * 1 << 63 | operation << 32 | id; else 0 */
+	__u64 executor_reserved;
 } PINRING_ALIGNED(128);
 
 PINRING_ASSERT_SIZE(struct pinring_control_block, 128);
@@ -1103,6 +1105,10 @@ enum pinring_operation {
 	PINRING_OP_DOT = 20,
 	/* a service of the host's, aux & 255, may write to dst: service.h */
 	PINRING_OP_ASK = 24,
+	/* over link aux & 255 to another executor, for aux >> 8 us at most (0: as
+	 * long as it takes): pinring_executor_connect() */
+	PINRING_OP_FORWARD = 25, /* count commands, at a, in a slot's words each */
+	PINRING_OP_JOIN = 26, /* until all that were forwarded are answered */
 	/* a is a struct pinring_wave_state */
 	PINRING_OP_WAVE_STEP = 32, /* count steps */
 	PINRING_OP_WAVE_INJECT = 33, /* p[aux] += s0 */
@@ -1133,6 +1139,10 @@ enum pinring_reason {
 	PINRING_REASON_TRAP = 13, /* the kernel divided by 0, or the like */
 	PINRING_REASON_HUNG = 14, /* the kernel did not return */
 	PINRING_REASON_RELAUNCH = 15, /* not launched again after a pause */
+	/* of forward and join */
+	PINRING_REASON_LINK = 16, /* the executor has no such link */
+	PINRING_REASON_PEER = 17, /* the executor at its other end has ended */
+	PINRING_REASON_LATE = 18, /* the time it was given was over first */
 };
 
 /* -------------------------------------------------------------- wave field

@@ -8,6 +8,7 @@
 void bench_gpu_probe(const struct gpu_options *o);
 void bench_gpu_floors(const struct gpu_options *o);
 void bench_gpu_command(const struct gpu_options *o);
+void bench_gpu_link(const struct gpu_options *o);
 void bench_gpu_push(const struct gpu_options *o);
 void bench_gpu_torn(const struct gpu_options *o);
 void bench_gpu_mixed(const struct gpu_options *o);
@@ -23,6 +24,8 @@ void bench_gpu_barrier(const struct gpu_options *o);
 #define ROW_NOP_LAUNCH "nop beside launch and synchronise"
 #define ROW_NOP_TAIL "nop, p99.9 beside p50"
 #define ROW_ISSUE "inject, issued"
+#define ROW_LINK_TRIP "nop over a link, there and back"
+#define ROW_LINK_RATE "nop over a link, in a row, each"
 #define ROW_PUSH_ONE "push, a thread"
 #define ROW_PUSH_WARP "push, a warp"
 #define ROW_PUSH_BLOCK "push, a block of 256"

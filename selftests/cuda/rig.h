@@ -141,6 +141,45 @@ static inline bool rig_call(struct rig *r, const struct pinring_command *c,
 	return COMES_TRUE(rig_submit(r, c)) && COMES_TRUE(rig_collect(r, done));
 }
 
+/*
+ * The device's stores, kept back and let go in another order. Of each block, whose
+ * lanes take turns: atomic, since ThreadSanitizer takes them for threads.
+ */
+#define RIG_KEPT 4
+static __thread struct {
+	uint64_t *word;
+	uint64_t value;
+} rig_kept[RIG_KEPT];
+static __thread unsigned int rig_stores;
+static unsigned int rig_kept_back;
+
+/* Keeps this one, and lets the one go that was kept in its place. */
+static inline void rig_swap(unsigned int k, uint64_t *word, uint64_t value)
+{
+	uint64_t *before = __atomic_load_n(&rig_kept[k].word, __ATOMIC_RELAXED);
+
+	if (before)
+		__atomic_store_n(before,
+				 __atomic_load_n(&rig_kept[k].value, __ATOMIC_RELAXED),
+				 __ATOMIC_RELEASE);
+	__atomic_store_n(&rig_kept[k].word, word, __ATOMIC_RELAXED);
+	__atomic_store_n(&rig_kept[k].value, value, __ATOMIC_RELAXED);
+}
+
+static inline void rig_store_late(uint64_t *word, uint64_t value)
+{
+	unsigned int n = __atomic_fetch_add(&rig_stores, 1, __ATOMIC_RELAXED);
+	unsigned int last = (n + 1) % PINRING_SLOT_WORDS == 0 ? RIG_KEPT : 0;
+
+	rig_swap(n % RIG_KEPT, word, value);
+	__atomic_add_fetch(&rig_kept_back, 1, __ATOMIC_RELAXED);
+	/* With a message's last word all that is kept goes, backwards. */
+	while (last--) {
+		rig_swap(last, NULL, 0);
+		usleep(last * 20);
+	}
+}
+
 /* Ends a grid that is still there; it must. */
 static inline bool rig_free(struct rig *r)
 {

@@ -40,7 +40,16 @@ KERNEL part_nop(void)
 {
 	const __u64 words[PINRING_SLOT_WORDS] = { 7 };
 
-	(void)pinring_serve(&pinring_here.loop, words, 0);
+	(void)pinring_serve(&pinring_here.loop, 0, words, 0);
+}
+
+/* The same for another executor. */
+KERNEL part_fed(void)
+{
+	const __u64 words[PINRING_SLOT_WORDS] = { 7 };
+
+	(void)pinring_serve(&pinring_here.loop, &pinring_here.loop.feed[1], words,
+			    0);
 }
 
 /* A result that fits the completion, and one in memory. */
@@ -51,7 +60,7 @@ KERNEL part_probe(void)
 		PINRING_REGION_HEADER_BYTES
 	};
 
-	(void)pinring_serve(&pinring_here.loop, words, 0);
+	(void)pinring_serve(&pinring_here.loop, 0, words, 0);
 }
 
 KERNEL part_inject(void)
@@ -61,7 +70,7 @@ KERNEL part_inject(void)
 		PINRING_REGION_HEADER_BYTES
 	};
 
-	(void)pinring_serve(&pinring_here.loop, words, 0);
+	(void)pinring_serve(&pinring_here.loop, 0, words, 0);
 }
 
 /* Its answers before the state, and the state before what wakes the host. */

@@ -104,6 +104,24 @@ PINRING_API int pinring_executor_attach(struct pinring_executor *executor,
 					struct pinring_region *region);
 
 /*
+ * Let commands of `from` send commands to `to`, from loop to loop: on one GPU, on
+ * two, on host threads, or mixed. Returns the number of the link, for aux of
+ *
+ *	PINRING_OP_FORWARD	count commands, which lie at a: pinring_pack_command()
+ *	PINRING_OP_JOIN		waits until all of them are answered
+ *
+ * (docs/executor.md, "Links"). Up to `depth` commands are under way over it, a power
+ * of two from 4 to 65536; 0: 64. It lasts until either is closed, which may come in any
+ * order. Any thread, while neither is being closed. To one that is bounded by
+ * commands_max only before its launch.
+ * -ENOSPC: 8 lead from `from` already, or to `to`; -EINVAL: depth, or the two are
+ * one; -EPIPE: one has ended; else as of creating and attaching a region.
+ */
+PINRING_API int pinring_executor_connect(struct pinring_executor *from,
+					 struct pinring_executor *to,
+					 uint32_t depth);
+
+/*
  * State changes. Each returns at once; pinring_executor_wait_state sees them
  * done. -EINVAL: not from this state (launch: created; others: launched,
  * active or paused; terminate: also created, draining). Launching a CUDA executor

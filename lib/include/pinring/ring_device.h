@@ -112,7 +112,7 @@ PINRING_FN int pinring_device_send(struct pinring_device_producer *p,
  * Consumer. 1: a message is in payload; 0: none yet, or not all of its words.
  * The slot stays the consumer's until pinring_device_release.
  */
-PINRING_FN int pinring_device_peek(struct pinring_device_consumer *c,
+PINRING_FN int pinring_device_peek(const struct pinring_device_consumer *c,
 				   __u64 payload[PINRING_SLOT_WORDS])
 {
 	const struct pinring_device_slot *slot =

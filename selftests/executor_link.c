@@ -1,0 +1,843 @@
+// SPDX-License-Identifier: MIT
+/*
+ * One executor's loop sends commands to another's: pinring_executor_connect(),
+ * forward and join. Between host threads, GPUs, and one of each.
+ */
+#define _GNU_SOURCE
+#include <kselftest_harness.h>
+
+#include <semaphore.h>
+
+#include <pinring/pinring.h>
+
+#include "executor_kind.h"
+#include "executor_test.h"
+
+#define PROGRAM 512u /* commands that fit the program */
+#define CELLS 4096u
+
+FIXTURE(link)
+{
+	struct pinring_device *device;
+	struct pinring_region *r;
+	struct pinring_executor *from, *to;
+	struct pinring_object_info program, cells;
+	struct pinring_device_slot *slots; /* of the program */
+	float *cell;
+	uint32_t link;
+	bool on_gpu;
+};
+
+FIXTURE_VARIANT(link)
+{
+	bool from_gpu, to_gpu;
+	int gpu; /* of the second */
+};
+
+FIXTURE_VARIANT_ADD(link, threads)
+{
+	.from_gpu = false, .to_gpu = false,
+};
+
+FIXTURE_VARIANT_ADD(link, one_gpu)
+{
+	.from_gpu = true, .to_gpu = true,
+};
+
+FIXTURE_VARIANT_ADD(link, two_gpus)
+{
+	.from_gpu = true, .to_gpu = true, .gpu = 1,
+};
+
+FIXTURE_VARIANT_ADD(link, threads_to_gpu)
+{
+	.from_gpu = false, .to_gpu = true,
+};
+
+FIXTURE_VARIANT_ADD(link, gpu_to_threads)
+{
+	.from_gpu = true, .to_gpu = false,
+};
+
+static int make(FIXTURE_DATA(link) *self, bool on_gpu, int gpu, uint32_t watchdog_ms,
+		struct pinring_executor **out)
+{
+	struct pinring_executor_config c = pinring_executor_defaults();
+
+	c.kind = on_gpu ? PINRING_EXECUTOR_CUDA : PINRING_EXECUTOR_HOST;
+	c.gpu = on_gpu ? gpu : 0;
+	c.threads = 1;
+	c.watchdog_ms = watchdog_ms;
+	return pinring_executor_create(self->device, &c, out);
+}
+
+static int begin(struct pinring_executor *ex)
+{
+	int rc = pinring_executor_launch(ex);
+
+	if (!rc)
+		rc = pinring_executor_activate(ex);
+	return rc ? rc : pinring_executor_wait_state(ex, PINRING_STATE_ACTIVE, 20 * SECOND);
+}
+
+FIXTURE_SETUP(link)
+{
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+	int error;
+
+	self->on_gpu = variant->from_gpu || variant->to_gpu;
+	if (on_cuda() != self->on_gpu) {
+		SKIP(return, "of another run: PINRING_TEST_EXECUTOR");
+	}
+	rc.flags = PINRING_REGION_SMALL_PAGES;
+	ASSERT_OK(pinring_device_open(NULL, &self->device));
+	ASSERT_OK(pinring_region_create(self->device, &rc, &self->r));
+	ASSERT_OK(pinring_object_create(self->r, "program", PINRING_OBJECT_BYTES,
+					PROGRAM * sizeof(*self->slots), 64, &self->program));
+	ASSERT_OK(pinring_object_create(self->r, "cells", PINRING_OBJECT_BYTES,
+					CELLS * sizeof(float), 64, &self->cells));
+	self->slots = pinring_region_at(self->r, self->program.offset, self->program.length);
+	self->cell = pinring_region_at(self->r, self->cells.offset, self->cells.length);
+	memset(self->cell, 0, CELLS * sizeof(float));
+	ASSERT_OK(make(self, variant->from_gpu, 0, 0, &self->from));
+	error = make(self, variant->to_gpu, variant->gpu, 0, &self->to);
+	if (error == -ENODEV) {
+		pinring_executor_close(self->from, 0);
+		self->from = NULL;
+		SKIP(return, "there is one GPU");
+	}
+	ASSERT_OK(error);
+	ASSERT_EQ(0, pinring_executor_attach(self->from, self->r));
+	ASSERT_EQ(0, pinring_executor_attach(self->to, self->r));
+	ASSERT_EQ(0, pinring_executor_connect(self->from, self->to, 4)) {
+		TH_LOG("%s", pinring_error());
+	}
+	ASSERT_OK(begin(self->from));
+	ASSERT_OK(begin(self->to));
+}
+
+FIXTURE_TEARDOWN(link)
+{
+	pinring_executor_close(self->from, 10 * SECOND);
+	pinring_executor_close(self->to, 10 * SECOND);
+	if (self->r)
+		pinring_region_close(self->r);
+	if (self->device)
+		pinring_device_close(self->device);
+}
+
+static struct pinring_operand cell(FIXTURE_DATA(link) *self, uint64_t n)
+{
+	return (struct pinring_operand){ self->cells.offset + n * sizeof(float), 0 };
+}
+
+/* The nth command of the program. */
+static void write_down(FIXTURE_DATA(link) *self, uint32_t n, const struct pinring_command *c)
+{
+	pinring_pack_command(self->slots[n].word, c);
+}
+
+/* cell[n + 1] = cell[n] + cell[CELLS - 1], which is 1: right once, and in order. */
+static void write_chain(FIXTURE_DATA(link) *self, uint32_t count)
+{
+	self->cell[CELLS - 1] = 1;
+	for (uint32_t n = 0; n < count; n++) {
+		struct pinring_command c = {
+			.id = n, .operation = PINRING_OP_ADD, .count = 1,
+			.a = cell(self, n), .b = cell(self, CELLS - 1),
+			.dst = cell(self, n + 1),
+		};
+
+		write_down(self, n, &c);
+	}
+}
+
+static bool chain_holds(FIXTURE_DATA(link) *self, uint32_t count)
+{
+	for (uint32_t n = 0; n <= count; n++) {
+		if (self->cell[n] != (float)n)
+			return false;
+	}
+	return true;
+}
+
+static struct pinring_command forward(FIXTURE_DATA(link) *self, uint32_t first, uint64_t count,
+				      uint64_t us)
+{
+	return (struct pinring_command){
+		.id = 100, .operation = PINRING_OP_FORWARD, .count = count,
+		.a = { self->program.offset + first * sizeof(*self->slots), 0 },
+		.aux = us << 8 | self->link,
+	};
+}
+
+static struct pinring_command join(FIXTURE_DATA(link) *self, uint64_t us)
+{
+	return (struct pinring_command){
+		.id = 101, .operation = PINRING_OP_JOIN, .aux = us << 8 | self->link,
+	};
+}
+
+static struct pinring_completion call(struct pinring_executor *ex, struct pinring_command c)
+{
+	struct pinring_completion done = { .status = -1, .reason = 255 };
+	int rc = pinring_executor_call(ex, &c, 60 * SECOND, &done);
+
+	if (rc)
+		done.status = rc;
+	return done;
+}
+
+TEST_F(link, what_is_forwarded_is_carried_out_and_answered)
+{
+	struct pinring_command sum = {
+		.id = 7, .operation = PINRING_OP_SUM, .count = 4, .a = cell(self, 0),
+		.dst.region = PINRING_REGION_NONE,
+	};
+	struct pinring_completion done;
+
+	write_chain(self, 3);
+	write_down(self, 3, &sum);
+	done = call(self->from, forward(self, 0, 4, 0));
+	EXPECT_EQ(100, done.id);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(4, done.done);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(101, done.id);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(4, done.done);
+	EXPECT_EQ(0.0f + 1 + 2 + 3, done.result);
+	EXPECT_TRUE(chain_holds(self, 3));
+	/* And nothing is left to join. */
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(0, done.done);
+	/* It counts after it has answered. */
+	EXPECT_TRUE(COMES_TRUE(info_of(self->to).telemetry.processed == 4));
+	EXPECT_TRUE(COMES_TRUE(info_of(self->from).telemetry.processed == 3));
+	EXPECT_EQ(0, info_of(self->from).telemetry.elements);
+}
+
+/* The ring has four slots; nobody but the two loops sees to it that there is room. */
+TEST_F_TIMEOUT(link, many_more_than_slots_come_once_and_in_order, 120)
+{
+	struct pinring_completion done;
+
+	write_chain(self, PROGRAM);
+	for (int round = 0; round < 5; round++) {
+		memset(self->cell, 0, (PROGRAM + 1) * sizeof(float));
+		done = call(self->from, forward(self, 0, PROGRAM, 0));
+		ASSERT_EQ(0, done.status);
+		ASSERT_EQ(PROGRAM, done.done);
+		done = call(self->from, join(self, 0));
+		ASSERT_EQ(0, done.status);
+		ASSERT_EQ(PROGRAM, done.done);
+		ASSERT_TRUE(chain_holds(self, PROGRAM));
+	}
+}
+
+/* Both do their own hosts' commands in between. */
+TEST_F_TIMEOUT(link, the_peers_host_is_served_as_well, 120)
+{
+	struct pinring_command f = forward(self, 0, PROGRAM, 0), j = join(self, 0);
+	struct pinring_completion done;
+	uint64_t first, last;
+
+	write_chain(self, PROGRAM);
+	ASSERT_OK(pinring_executor_submit(self->from, &f, &first));
+	ASSERT_OK(pinring_executor_submit(self->from, &j, &last));
+	for (uint32_t i = 0; i < 300; i++) {
+		struct pinring_command c = {
+			.id = i, .operation = PINRING_OP_FILL, .count = 8, .s0 = (float)i,
+			.dst = cell(self, 2048),
+		};
+
+		done = call(self->to, c);
+		ASSERT_EQ(i, done.id);
+		ASSERT_EQ(0, done.status);
+		ASSERT_EQ((float)i, self->cell[2048 + 7]);
+	}
+	ASSERT_OK(pinring_executor_wait(self->from, last, 60 * SECOND, &done));
+	EXPECT_EQ(PROGRAM, done.done);
+	EXPECT_TRUE(chain_holds(self, PROGRAM));
+}
+
+/* A forwarded command may be a forward: there and back without a host. */
+TEST_F(link, there_and_back)
+{
+	struct pinring_command back = {
+		.id = 1, .operation = PINRING_OP_FORWARD, .count = 16,
+		.a = { self->program.offset + 64 * sizeof(*self->slots), 0 },
+	};
+	struct pinring_completion done;
+
+	ASSERT_EQ(0, pinring_executor_connect(self->to, self->from, 16));
+	self->cell[CELLS - 1] = 1;
+	for (uint32_t n = 0; n < 16; n++) {
+		struct pinring_command c = {
+			.id = n, .operation = PINRING_OP_ADD, .count = 1,
+			.a = cell(self, n), .b = cell(self, CELLS - 1),
+			.dst = cell(self, n + 1),
+		};
+
+		write_down(self, 64 + n, &c);
+	}
+	write_down(self, 0, &back);
+	done = call(self->from, forward(self, 0, 1, 0));
+	EXPECT_EQ(0, done.status);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(1, done.done);
+	/* The peer's own join says when all is done. */
+	done = call(self->to, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(16, done.done);
+	EXPECT_TRUE(chain_holds(self, 16));
+}
+
+/* ---------------------------------------------------------------- what goes wrong */
+TEST_F(link, what_the_peer_refuses_is_told_by_join)
+{
+	struct pinring_command c = {
+		.id = 9, .operation = PINRING_OP_FILL, .count = 1ull << 40,
+		.dst = cell(self, 0),
+	};
+	struct pinring_completion done;
+
+	write_chain(self, 5);
+	write_down(self, 2, &c);
+	c.operation = 999;
+	write_down(self, 3, &c);
+	done = call(self->from, forward(self, 0, 5, 0));
+	EXPECT_EQ(0, done.status);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(-EINVAL, done.status);
+	EXPECT_EQ(PINRING_REASON_COUNT, done.reason);
+	EXPECT_EQ(3, done.done);
+	/* The next one begins anew. */
+	done = call(self->from, forward(self, 0, 1, 0));
+	EXPECT_EQ(0, done.status);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(1, done.done);
+}
+
+TEST_F(link, links_and_programs_that_are_not_there_are_refused)
+{
+	const struct {
+		uint64_t offset, region, count, link;
+		uint32_t reason;
+	} cases[] = {
+		{ 0, 0, 1, 1, PINRING_REASON_LINK },
+		{ 0, 0, 1, 7, PINRING_REASON_LINK },
+		{ 0, 0, 1, 8, PINRING_REASON_LINK },
+		{ 0, 0, 1, 255, PINRING_REASON_LINK },
+		{ 0, 1, 1, 0, PINRING_REASON_REGION },
+		{ 0, PINRING_REGION_NONE, 1, 0, PINRING_REASON_REGION },
+		{ 4, 0, 1, 0, PINRING_REASON_ALIGNMENT },
+		{ 32, 0, 1, 0, PINRING_REASON_ALIGNMENT },
+		{ 0, 0, 1 << 20, 0, PINRING_REASON_COUNT },
+		{ 0, 0, 1ull << 42, 0, PINRING_REASON_COUNT },
+	};
+	struct pinring_completion done;
+	struct pinring_command c;
+
+	for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+		c = forward(self, 0, cases[i].count, 0);
+		c.a.offset += cases[i].offset;
+		c.a.region = (uint32_t)cases[i].region;
+		c.aux = cases[i].link;
+		done = call(self->from, c);
+		EXPECT_EQ(-EINVAL, done.status) {
+			TH_LOG("case %zu", i);
+		}
+		EXPECT_EQ(cases[i].reason, done.reason) {
+			TH_LOG("case %zu", i);
+		}
+		EXPECT_EQ(0, done.done);
+	}
+	c = join(self, 0);
+	c.aux = 1;
+	done = call(self->from, c);
+	EXPECT_EQ(PINRING_REASON_LINK, done.reason);
+	/* Nothing of it went out. */
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(0, done.done);
+	EXPECT_EQ(0, info_of(self->to).telemetry.processed);
+}
+
+/* A program of rubbish: each word is sent, believed by nobody, and answered. */
+TEST_F_TIMEOUT(link, rubbish_is_refused_word_by_word, 120)
+{
+	uint64_t before = self->cells.offset + self->cells.length, good = 0;
+	unsigned char *end = (unsigned char *)pinring_region_base(self->r) + before;
+	struct pinring_completion done;
+
+	/* Whatever passes by chance writes to the one region there is. */
+	memset(end, 0x5a, 4096);
+	for (int round = 0; round < 10; round++) {
+		for (uint32_t n = 0; n < PROGRAM; n++) {
+			for (int w = 0; w < PINRING_SLOT_WORDS; w++) {
+				self->slots[n].word[w] = random_word();
+			}
+			/* Half of them of operations that there are. */
+			if (n % 2) {
+				self->slots[n].word[0] = n | (uint64_t)(n % 36) << 32;
+				self->slots[n].word[1] = n % 64;
+				self->slots[n].word[2] |= 0xffull << 48;
+			}
+		}
+		done = call(self->from, forward(self, 0, PROGRAM, 0));
+		ASSERT_EQ(0, done.status);
+		done = call(self->from, join(self, 0));
+		ASSERT_NE(0, done.status);
+		ASSERT_LT(done.done, PROGRAM);
+		good += done.done;
+	}
+	EXPECT_TRUE(COMES_TRUE(info_of(self->to).telemetry.processed == 10 * PROGRAM));
+	EXPECT_EQ(10 * PROGRAM - good, info_of(self->to).telemetry.failed);
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->to));
+}
+
+TEST_F(link, a_full_ring_waits_for_so_long)
+{
+	struct pinring_completion done;
+
+	write_chain(self, 64);
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	done = call(self->from, forward(self, 0, 64, 20000));
+	EXPECT_EQ(-ETIMEDOUT, done.status);
+	EXPECT_EQ(PINRING_REASON_LATE, done.reason);
+	EXPECT_EQ(4, done.done);
+	done = call(self->from, join(self, 20000));
+	EXPECT_EQ(-ETIMEDOUT, done.status);
+	EXPECT_EQ(0, done.done);
+	EXPECT_EQ(0, self->cell[1]);
+	/* What is there is not lost, and the rest may follow. */
+	ASSERT_OK(pinring_executor_activate(self->to));
+	done = call(self->from, forward(self, 4, 60, 0));
+	EXPECT_EQ(0, done.status);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(64, done.done);
+	EXPECT_TRUE(chain_holds(self, 64));
+}
+
+static struct pinring_completion wait_for(struct pinring_executor *ex, uint64_t ticket)
+{
+	struct pinring_completion done = { .status = -1, .reason = 255 };
+	int rc = pinring_executor_wait(ex, ticket, 60 * SECOND, &done);
+
+	if (rc)
+		done.status = rc;
+	return done;
+}
+
+/* The forward is full, and waits. */
+static bool is_waiting(struct pinring_executor *ex)
+{
+	uint64_t before = info_of(ex).heartbeat;
+
+	return COMES_TRUE(info_of(ex).heartbeat > before + 2) &&
+	       info_of(ex).telemetry.processed == 0;
+}
+
+TEST_F(link, who_waits_can_be_terminated)
+{
+	struct pinring_command f = forward(self, 0, 64, 0);
+	struct pinring_completion done;
+	uint64_t ticket;
+
+	write_chain(self, 64);
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	ASSERT_OK(pinring_executor_submit(self->from, &f, &ticket));
+	ASSERT_TRUE(is_waiting(self->from));
+	ASSERT_OK(pinring_executor_terminate(self->from));
+	done = wait_for(self->from, ticket);
+	EXPECT_EQ(-ECANCELED, done.status);
+	EXPECT_EQ(PINRING_REASON_STOPPED, done.reason);
+	EXPECT_EQ(4, done.done);
+	/* The peer does what it was sent, by whomever. */
+	pinring_executor_close(self->from, 10 * SECOND);
+	self->from = NULL;
+	ASSERT_OK(pinring_executor_activate(self->to));
+	EXPECT_TRUE(COMES_TRUE(info_of(self->to).telemetry.processed == 4));
+	EXPECT_TRUE(chain_holds(self, 4));
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->to));
+}
+
+TEST_F(link, each_waits_for_the_other_until_a_time)
+{
+	struct pinring_command f = forward(self, 0, 1, 0), j = join(self, 0);
+	struct pinring_command back = { .id = 3, .operation = PINRING_OP_JOIN };
+	struct pinring_completion done;
+	uint64_t first, last;
+
+	/* The peer joins on us, who join on it: it has forwarded to us before. */
+	ASSERT_EQ(0, pinring_executor_connect(self->to, self->from, 4));
+	write_down(self, 0, &back);
+	write_chain(self, 0);
+	back.operation = PINRING_OP_NOP;
+	write_down(self, 8, &back);
+	/* We are busy with a wait, and the peer's nop waits in our feed. */
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	ASSERT_OK(pinring_executor_submit(self->from, &f, &first));
+	ASSERT_OK(pinring_executor_submit(self->from, &j, &last));
+	f = forward(self, 8, 1, 0);
+	ASSERT_OK(pinring_executor_submit(self->to, &f, NULL));
+	ASSERT_TRUE(COMES_TRUE(info_of(self->from).telemetry.processed == 1));
+	ASSERT_OK(pinring_executor_activate(self->to));
+	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->from, last, SECOND / 10, &done));
+	/* Both can be ended all the same. */
+	ASSERT_OK(pinring_executor_terminate(self->to));
+	done = wait_for(self->from, last);
+	/* Its last answer may come before its end is noticed. */
+	EXPECT_TRUE((done.status == -EPIPE && done.reason == PINRING_REASON_PEER) ||
+		    (done.status == -ECANCELED && done.reason == PINRING_REASON_STOPPED));
+	EXPECT_EQ(0, done.done);
+	EXPECT_EQ(0, wait_for(self->from, first).status);
+	EXPECT_EQ(0, pinring_executor_wait_state(self->to, PINRING_STATE_TERMINATED, 20 * SECOND));
+}
+
+/* --------------------------------------------------------------- the peer's end */
+TEST_F(link, a_peer_that_has_ended_is_told)
+{
+	struct pinring_command nop = { .id = 1, .operation = PINRING_OP_NOP };
+	struct pinring_completion done;
+	uint64_t ticket;
+
+	write_chain(self, 64);
+	pinring_executor_close(self->to, 10 * SECOND);
+	self->to = NULL;
+	/* Who waits does not look after it any more. */
+	ASSERT_OK(pinring_executor_pause(self->from));
+	ASSERT_OK(pinring_executor_wait_state(self->from, PINRING_STATE_PAUSED, 20 * SECOND));
+	ASSERT_OK(pinring_executor_submit(self->from, &nop, &ticket));
+	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->from, ticket, SECOND / 10, &done));
+	ASSERT_OK(pinring_executor_activate(self->from));
+	EXPECT_EQ(0, wait_for(self->from, ticket).status);
+	done = call(self->from, forward(self, 0, 64, 0));
+	EXPECT_EQ(-EPIPE, done.status);
+	EXPECT_EQ(PINRING_REASON_PEER, done.reason);
+	EXPECT_EQ(0, done.done);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->from));
+}
+
+TEST_F(link, a_peer_that_ends_meanwhile_is_told)
+{
+	struct pinring_command f = forward(self, 0, 64, 0);
+	struct pinring_completion done;
+	uint64_t ticket;
+
+	write_chain(self, 64);
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	ASSERT_OK(pinring_executor_submit(self->from, &f, &ticket));
+	ASSERT_TRUE(is_waiting(self->from));
+	ASSERT_OK(pinring_executor_terminate(self->to));
+	done = wait_for(self->from, ticket);
+	EXPECT_EQ(-EPIPE, done.status);
+	EXPECT_EQ(PINRING_REASON_PEER, done.reason);
+	EXPECT_EQ(4, done.done);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(-EPIPE, done.status);
+}
+
+/* Draining does all that was sent, over every link, and takes no more. */
+TEST_F(link, a_peer_that_drains_does_what_it_was_sent)
+{
+	struct pinring_completion done;
+	struct pinring_command j;
+	uint64_t ticket[5];
+
+	for (int i = 1; i < 5; i++) {
+		ASSERT_EQ(i, pinring_executor_connect(self->from, self->to, 4));
+	}
+	write_chain(self, 64);
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	for (self->link = 0; self->link < 5; self->link++) {
+		ASSERT_EQ(0, call(self->from, forward(self, 0, 4, 0)).status);
+	}
+	for (self->link = 0; self->link < 5; self->link++) {
+		j = join(self, 0);
+		ASSERT_OK(pinring_executor_submit(self->from, &j, &ticket[self->link]));
+	}
+	ASSERT_OK(pinring_executor_drain(self->to));
+	for (int i = 0; i < 5; i++) {
+		done = wait_for(self->from, ticket[i]);
+		EXPECT_EQ(0, done.status);
+		EXPECT_EQ(4, done.done);
+	}
+	EXPECT_TRUE(chain_holds(self, 4));
+	self->link = 0;
+	EXPECT_EQ(-EPIPE, call(self->from, forward(self, 0, 4, 0)).status);
+	EXPECT_EQ(0, pinring_executor_wait_state(self->to, PINRING_STATE_TERMINATED,
+						 20 * SECOND));
+}
+
+TEST_F(link, a_peer_that_never_began_is_told)
+{
+	struct pinring_executor *never;
+	struct pinring_completion done;
+	uint64_t ticket;
+	struct pinring_command j;
+
+	ASSERT_OK(make(self, variant->to_gpu, variant->gpu, 0, &never));
+	ASSERT_EQ(1, pinring_executor_connect(self->from, never, 4));
+	write_chain(self, 4);
+	self->link = 1;
+	ASSERT_EQ(0, call(self->from, forward(self, 0, 4, 0)).status);
+	j = join(self, 0);
+	ASSERT_OK(pinring_executor_submit(self->from, &j, &ticket));
+	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->from, ticket, SECOND / 20, &done));
+	pinring_executor_close(never, 0);
+	done = wait_for(self->from, ticket);
+	EXPECT_EQ(-EPIPE, done.status);
+}
+
+/* Connected while both run, and what was sent before the launch is done after it. */
+TEST_F(link, one_that_begins_later_does_what_is_there)
+{
+	struct pinring_executor *later;
+	struct pinring_completion done;
+
+	ASSERT_OK(make(self, false, 0, 0, &later));
+	ASSERT_EQ(0, pinring_executor_attach(later, self->r));
+	ASSERT_EQ(1, pinring_executor_connect(self->from, later, 4));
+	write_chain(self, 4);
+	self->link = 1;
+	ASSERT_EQ(0, call(self->from, forward(self, 0, 4, 0)).status);
+	ASSERT_OK(begin(later));
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(4, done.done);
+	EXPECT_TRUE(chain_holds(self, 4));
+	pinring_executor_close(later, SECOND);
+}
+
+/* ------------------------------------------------------------------ kernels of users */
+static const char counting[] =
+	"#include <pinring/kernel.h>\n"
+	"PINRING_KERNEL_OF(counting, float, PINRING_KERNEL_DST)\n"
+	"{\n"
+	"	if (aux == 1) *(volatile int *)0 = 1;\n"
+	"	if (aux == 2) for (;;) ((volatile float *)dst)[1] = 1;\n"
+	"	if (!args->worker) dst[0] += 1;\n"
+	"}\n";
+
+static int add_counting(struct pinring_executor *ex, uint32_t *operation)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+
+	c.name = "counting";
+	c.text = counting;
+	return pinring_executor_register(ex, &c, operation);
+}
+
+static struct pinring_command counts(FIXTURE_DATA(link) *self, uint32_t operation, uint64_t what)
+{
+	return (struct pinring_command){
+		.id = 2000000001u, .operation = (uint16_t)operation, .count = 2,
+		.dst = cell(self, 0), .aux = what,
+	};
+}
+
+/* Of commands that came over a link, no ticket says that they are in flight. */
+TEST_F_TIMEOUT(link, a_kernel_goes_only_when_no_forwarded_command_runs_it, 120)
+{
+	struct pinring_command c, f = forward(self, 0, PROGRAM, 0), j = join(self, 0);
+	struct pinring_completion done;
+	uint32_t operation;
+	uint64_t ticket;
+
+	if (self->on_gpu) {
+		SKIP(return, "kernels are the host's, here");
+	}
+	for (int round = 0; round < 10; round++) {
+		ASSERT_OK(add_counting(self->to, &operation));
+		c = counts(self, operation, 0);
+		for (uint32_t n = 0; n < PROGRAM; n++) {
+			write_down(self, n, &c);
+		}
+		self->cell[0] = 0;
+		ASSERT_OK(pinring_executor_submit(self->from, &f, NULL));
+		ASSERT_OK(pinring_executor_submit(self->from, &j, &ticket));
+		usleep(random_bits() % 400);
+		ASSERT_OK(pinring_executor_unregister(self->to, operation, 20 * SECOND));
+		done = wait_for(self->from, ticket);
+		if (done.status) {
+			ASSERT_EQ(-EINVAL, done.status);
+			ASSERT_EQ(PINRING_REASON_OPERATION, done.reason);
+		}
+		ASSERT_EQ((float)done.done, self->cell[0]);
+		done = call(self->to, c);
+		ASSERT_EQ(PINRING_REASON_OPERATION, done.reason);
+	}
+}
+
+static sem_t entered, released;
+
+static int blocks(void *context, struct pinring_request *request)
+{
+	(void)context;
+	(void)request;
+	sem_post(&entered);
+	while (sem_wait(&released))
+		;
+	return 0;
+}
+
+TEST_F(link, a_kernel_stays_while_the_peer_does_not_answer)
+{
+	struct pinring_command c;
+	uint32_t operation;
+
+	if (self->on_gpu) {
+		SKIP(return, "kernels are the host's, here");
+	}
+	sem_init(&entered, 0, 0);
+	sem_init(&released, 0, 0);
+	ASSERT_OK(add_counting(self->to, &operation));
+	ASSERT_OK(pinring_executor_offer(self->to, 1, blocks, NULL));
+	c = (struct pinring_command){ .operation = PINRING_OP_ASK, .aux = 1,
+				      .dst.region = PINRING_REGION_NONE };
+	ASSERT_OK(pinring_executor_submit(self->to, &c, NULL));
+	while (sem_wait(&entered))
+		;
+	EXPECT_EQ(-EBUSY, pinring_executor_unregister(self->to, operation, SECOND / 20));
+	sem_post(&released);
+	c = counts(self, operation, 0);
+	EXPECT_EQ(0, call(self->to, c).status);
+	ASSERT_OK(pinring_executor_unregister(self->to, operation, 20 * SECOND));
+	EXPECT_EQ(PINRING_REASON_OPERATION, call(self->to, c).reason);
+}
+
+TEST_F(link, a_peer_whose_kernel_faults_is_told)
+{
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint32_t operation;
+
+	if (self->on_gpu) {
+		SKIP(return, "kernels are the host's, here");
+	}
+	ASSERT_OK(add_counting(self->to, &operation));
+	c = counts(self, operation, 1);
+	write_down(self, 0, &c);
+	ASSERT_EQ(0, call(self->from, forward(self, 0, 1, 0)).status);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(-EPIPE, done.status);
+	EXPECT_EQ(PINRING_REASON_PEER, done.reason);
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(self->to));
+	EXPECT_EQ(2000000001u, info_of(self->to).error_id);
+	EXPECT_EQ(operation, info_of(self->to).error_operation);
+}
+
+/* Nobody looks after the peer but who waits for the one that waits for it. */
+TEST_F_TIMEOUT(link, a_peer_that_hangs_is_told, 120)
+{
+	struct pinring_executor *to;
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint32_t operation;
+
+	if (self->on_gpu) {
+		SKIP(return, "kernels are the host's, here");
+	}
+	ASSERT_OK(make(self, false, 0, 200, &to));
+	ASSERT_EQ(0, pinring_executor_attach(to, self->r));
+	ASSERT_EQ(1, pinring_executor_connect(self->from, to, 4));
+	ASSERT_OK(begin(to));
+	ASSERT_OK(add_counting(to, &operation));
+	c = counts(self, operation, 2);
+	write_down(self, 0, &c);
+	self->link = 1;
+	ASSERT_EQ(0, call(self->from, forward(self, 0, 1, 0)).status);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(-EPIPE, done.status);
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(to));
+	EXPECT_EQ(2000000001u, info_of(to).error_id);
+	EXPECT_EQ(operation, info_of(to).error_operation);
+	EXPECT_EQ(PINRING_REASON_HUNG, info_of(to).error_reason);
+	pinring_executor_close(to, 0);
+	/* What it may touch is there for ever. */
+	pinring_region_close(self->r);
+	self->r = NULL;
+}
+
+/* ------------------------------------------------------------------------ connecting */
+TEST_F(link, what_cannot_be_connected_is_refused_in_words)
+{
+	struct pinring_executor *ended;
+
+	EXPECT_EQ(-EINVAL, pinring_executor_connect(self->from, self->from, 0));
+	SAYS("itself");
+	EXPECT_EQ(-EINVAL, pinring_executor_connect(self->from, self->to, 3));
+	SAYS("3 is not a power of two");
+	EXPECT_EQ(-EINVAL, pinring_executor_connect(self->from, self->to, 2));
+	EXPECT_EQ(-EINVAL, pinring_executor_connect(self->from, self->to, 1 << 17));
+	ASSERT_OK(make(self, false, 0, 0, &ended));
+	ASSERT_OK(pinring_executor_terminate(ended));
+	EXPECT_EQ(-EPIPE, pinring_executor_connect(self->from, ended, 0));
+	SAYS("to receive has ended");
+	EXPECT_EQ(-EPIPE, pinring_executor_connect(ended, self->to, 0));
+	SAYS("to forward has ended");
+	pinring_executor_close(ended, 0);
+	for (int i = 1; i < 8; i++) {
+		ASSERT_EQ(i, pinring_executor_connect(self->from, self->to, 0));
+	}
+	EXPECT_EQ(-ENOSPC, pinring_executor_connect(self->from, self->to, 0));
+	SAYS("8 links from");
+}
+
+/* All of a peer's feeds are served, however many. */
+TEST_F(link, every_link_to_a_peer_is_served)
+{
+	struct pinring_completion done;
+	struct pinring_command f;
+	uint64_t ticket[8];
+
+	for (int i = 1; i < 8; i++) {
+		ASSERT_EQ(i, pinring_executor_connect(self->from, self->to, 4));
+	}
+	for (uint32_t n = 0; n < 8 * 32; n++) {
+		struct pinring_command c = {
+			.id = n, .operation = PINRING_OP_ADD, .count = 1,
+			.a = cell(self, n % 8), .b = cell(self, CELLS - 1),
+			.dst = cell(self, n % 8),
+		};
+
+		write_down(self, n % 8 * 32 + n / 8, &c);
+	}
+	self->cell[CELLS - 1] = 1;
+	/* Four of each are there when it begins to look. */
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	for (self->link = 0; self->link < 8; self->link++) {
+		ASSERT_EQ(0, call(self->from, forward(self, self->link * 32, 4, 0)).status);
+	}
+	ASSERT_OK(pinring_executor_activate(self->to));
+	for (self->link = 0; self->link < 8; self->link++) {
+		f = forward(self, self->link * 32 + 4, 28, 0);
+		ASSERT_OK(pinring_executor_submit(self->from, &f, NULL));
+	}
+	for (self->link = 0; self->link < 8; self->link++) {
+		f = join(self, 0);
+		ASSERT_OK(pinring_executor_submit(self->from, &f, &ticket[self->link]));
+	}
+	for (int i = 0; i < 8; i++) {
+		done = wait_for(self->from, ticket[i]);
+		EXPECT_EQ(0, done.status);
+		EXPECT_EQ(32, done.done);
+		EXPECT_EQ(32.0f, self->cell[i]);
+	}
+}
+
+TEST_HARNESS_MAIN
