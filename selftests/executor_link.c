@@ -582,6 +582,41 @@ TEST_F(link, a_peer_that_drains_does_what_it_was_sent)
 						 20 * SECOND));
 }
 
+static sem_t entered, released;
+
+static int blocks(void *context, struct pinring_request *request)
+{
+	(void)context;
+	(void)request;
+	sem_post(&entered);
+	while (sem_wait(&released))
+		;
+	return 0;
+}
+
+TEST_F(link, a_peer_that_is_to_drain_takes_no_more)
+{
+	struct pinring_command c = { .operation = PINRING_OP_ASK, .aux = 1,
+				     .dst.region = PINRING_REGION_NONE };
+	struct pinring_completion done;
+	uint64_t ticket;
+
+	sem_init(&entered, 0, 0);
+	sem_init(&released, 0, 0);
+	write_chain(self, 4);
+	/* It has something to do before. */
+	ASSERT_OK(pinring_executor_offer(self->to, 1, blocks, NULL));
+	ASSERT_OK(pinring_executor_submit(self->to, &c, &ticket));
+	while (sem_wait(&entered))
+		;
+	ASSERT_OK(pinring_executor_drain(self->to));
+	done = call(self->from, forward(self, 0, 4, 0));
+	EXPECT_EQ(-EPIPE, done.status);
+	EXPECT_EQ(0, done.done);
+	sem_post(&released);
+	EXPECT_EQ(0, wait_for(self->to, ticket).status);
+}
+
 TEST_F(link, a_peer_that_never_began_is_told)
 {
 	struct pinring_executor *never;
@@ -680,18 +715,6 @@ TEST_F_TIMEOUT(link, a_kernel_goes_only_when_no_forwarded_command_runs_it, 120)
 		done = call(self->to, c);
 		ASSERT_EQ(PINRING_REASON_OPERATION, done.reason);
 	}
-}
-
-static sem_t entered, released;
-
-static int blocks(void *context, struct pinring_request *request)
-{
-	(void)context;
-	(void)request;
-	sem_post(&entered);
-	while (sem_wait(&released))
-		;
-	return 0;
 }
 
 TEST_F(link, a_kernel_stays_while_the_peer_does_not_answer)
