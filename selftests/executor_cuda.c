@@ -562,7 +562,7 @@ TEST_F(cuda, the_command_ring_through_gdrcopy)
 	library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
 	ASSERT_NE(NULL, library);
 	find = (fake_gdr_t *)dlsym(library, "fake_gdr");
-	ASSERT_NE(NULL, find);
+	ASSERT_TRUE(find != NULL);
 	gdr = find();
 	self->config.depth = 4;
 	EXPECT_STREQ("in GPU memory, mapped through libgdrapi", ring_lies(self, 5));
