@@ -481,8 +481,13 @@ API cuda_result cuCtxPopCurrent_v2(cuda_context *context)
 API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 {
 	beside_loop("a module is loaded");
+	if (!image)
+		return INVALID_VALUE;
+	/* What nvJitLink made is for a GPU, and for no other; ours come as fatbins. */
+	if (!memcmp(image, "\177ELF", 4))
+		return CUDA_NOT_SUPPORTED;
 	*module = (cuda_module)&persistent;
-	return image ? CUDA_OK : INVALID_VALUE;
+	return CUDA_OK;
 }
 
 API cuda_result cuModuleUnload(cuda_module module)
@@ -514,8 +519,18 @@ API cuda_result cuFuncLoad(cuda_function f)
 
 API cuda_result cuFuncGetAttribute(int *value, int which, cuda_function f)
 {
-	*value = f->persistent ? LOOP_THREADS : 1024;
-	return which == CUDA_FUNCTION_MAX_THREADS ? CUDA_OK : INVALID_VALUE;
+	switch (which) {
+	case CUDA_FUNCTION_MAX_THREADS:
+		*value = f->persistent ? LOOP_THREADS : 1024;
+		return CUDA_OK;
+	case CUDA_FUNCTION_REGISTERS:
+	case CUDA_FUNCTION_SHARED:
+	case CUDA_FUNCTION_LOCAL:
+		*value = 0; /* the host's are not counted */
+		return CUDA_OK;
+	default:
+		return INVALID_VALUE;
+	}
 }
 
 API cuda_result cuOccupancyMaxActiveBlocksPerMultiprocessor(
