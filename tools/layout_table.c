@@ -438,6 +438,7 @@ static const struct layout_field control_block[] = {
 	R(error_id, "executor"),
 	R(error_operation, "executor"),
 	R(error_reason, "executor"),
+	R(fed, "executor"),
 	R(executor_reserved, "nobody"),
 #undef R
 };
