@@ -173,8 +173,6 @@ static bool nothing_runs(const struct pinring_gpu *gpu)
 
 void pinring_cuda_discard(struct pinring_gpu *gpu, struct pinring_code *code)
 {
-	cuda_context old;
-
 	if (code != &gpu->code) {
 		code->next = gpu->stale;
 		gpu->stale = code;
@@ -182,7 +180,7 @@ void pinring_cuda_discard(struct pinring_gpu *gpu, struct pinring_code *code)
 	if (gpu->stale && nothing_runs(gpu) &&
 	    !gpu->cuda->context_push(gpu->context)) {
 		pinring_gpu_free_stale(gpu);
-		gpu->cuda->context_pop(&old);
+		pinring_gpu_leave(gpu);
 	}
 }
 
