@@ -284,7 +284,7 @@ PINRING_FN __u32 pinring_check_command(struct pinring_loop *loop,
 		pinring_learn_operands(loop, c);
 	pinring_begin_job(job, c);
 	if (needs & PINRING_NEEDS_LINK) {
-		if (!pinring_knows_link(loop, c->aux & 0xff))
+		if (!pinring_knows_link(loop, c->aux & PINRING_LINK_MASK))
 			return PINRING_REASON_LINK;
 		item = sizeof(struct pinring_device_slot);
 	}

@@ -218,7 +218,7 @@ PINRING_FN float pinring_note_link(const struct pinring_loop *loop,
 	c->status = -(__s32)(outcome >> 32 & 0xffff);
 	c->reason = (__u32)(outcome >> 48) & 0xff;
 	return loop->job.operation == PINRING_OP_JOIN ?
-		       loop->link[loop->job.aux & 0xff].result :
+		       loop->link[loop->job.aux & PINRING_LINK_MASK].result :
 		       0.0f;
 }
 

@@ -230,11 +230,11 @@ PINRING_ONCE __u64 pinring_run_link(struct pinring_loop *loop)
 	int forwards;
 
 	pinring_together();
-	link = &loop->link[job->aux & 0xff];
+	link = &loop->link[job->aux & PINRING_LINK_MASK];
 	forwards = job->operation == PINRING_OP_FORWARD;
 	/* Only the first lane looks at the clock later. */
-	if (pinring_lane() == 0 && job->aux >> 8)
-		until = pinring_clock_ns() + (job->aux >> 8) * 1000;
+	if (pinring_lane() == 0 && job->aux >> PINRING_LINK_BITS)
+		until = pinring_clock_ns() + (job->aux >> PINRING_LINK_BITS) * 1000;
 	reason = forwards ? pinring_forward(loop, link, until, &sent) :
 			    pinring_join(loop, link, until);
 	if (pinring_lane())

@@ -42,6 +42,9 @@ struct pinring_dynamic {
 };
 
 #define PINRING_LINKS_MAX 8 /* of an executor, each way */
+/* In aux of FORWARD and JOIN; above them is how many us it may take. */
+#define PINRING_LINK_BITS 8
+#define PINRING_LINK_MASK ((1ull << PINRING_LINK_BITS) - 1)
 
 /* The end of a link where commands go out; link.h. */
 struct pinring_link {
