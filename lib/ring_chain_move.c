@@ -6,7 +6,7 @@
 
 #include "chain.h"
 
-#define HUGETLBFS_TYPE 0x958458f6 /* HUGETLBFS_MAGIC of linux/magic.h */
+#define TMPFS_TYPE 0x01021994 /* TMPFS_MAGIC of linux/magic.h */
 #define PATIENCE_MAX 64 /* windows */
 
 /* Moves between two places, the later one first. */
@@ -207,11 +207,12 @@ void pinring_chain_follow(struct pinring_chain_consumer *c)
 }
 
 /* ------------------------------------------------------------------ memory */
-static bool is_hugetlb(const struct pinring_region *region)
+/* A memfd's, unless they are hugetlb's. */
+static bool pages_can_go(const struct pinring_region *region)
 {
 	struct statfs fs;
 
-	return fstatfs(region->fd, &fs) == 0 && fs.f_type == HUGETLBFS_TYPE;
+	return fstatfs(region->fd, &fs) == 0 && fs.f_type == TMPFS_TYPE;
 }
 
 /* The whole pages of a segment go. */
@@ -247,7 +248,7 @@ int pinring_chain_trim(struct pinring_chain_producer *p)
 	}
 	for (i = 0; i <= pending; i++)
 		busy |= 1u << segment_of(p->shared, p->write - i);
-	if (is_hugetlb(p->region))
+	if (!pages_can_go(p->region))
 		return 0;
 	for (i = 0; !rc && i < p->shape.segments; i++)
 		if (!(busy >> i & 1))

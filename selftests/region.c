@@ -15,6 +15,7 @@
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
+#include "backend.h"
 #include "take_cpu.h"
 
 #include <pinring/pinring.h>
@@ -114,12 +115,6 @@ FIXTURE_TEARDOWN(region)
 {
 	pinring_region_close(self->r);
 	pinring_device_close(self->device);
-}
-
-/* In a virtual machine with /dev/pinring these are tests of its regions. */
-static bool on_module(const struct pinring_device *device)
-{
-	return pinring_device_backend(device) == PINRING_BACKEND_MODULE;
 }
 
 #define CREATE() pinring_region_create(self->device, &self->config, &self->r)

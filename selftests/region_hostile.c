@@ -14,6 +14,7 @@
 #include <sys/eventfd.h>
 #include <sys/random.h>
 
+#include "backend.h"
 #include "take_cpu.h"
 
 #include <pinring/pinring.h>
@@ -567,6 +568,14 @@ static int try_doorbell(hostile *self)
 	return rc;
 }
 
+/* Without a seal one of the module's, which others find by name, is not yet made. */
+static bool made_wrong(const FIXTURE_DATA(hostile) *self)
+{
+	const struct pinring_region_header *h = (const void *)self->base;
+
+	return h->seal || !on_module(self->device);
+}
+
 #define TRIED "field %s[%zu] at %#llx: %#llx instead of %#llx"
 #define TRIED_ARGS(f, e, at, v, old) \
 	(f)->name, (e), (unsigned long long)(at), (unsigned long long)(v), \
@@ -607,7 +616,7 @@ static void try_all(struct __test_metadata *_metadata, hostile *self,
 						EXPECT_EQ(0, rc)
 							TH_LOG(TRIED, TRIED_ARGS(f, e, a->at, values[v], old));
 					} else if (a->tried == try_attach) {
-						EXPECT_EQ(-EINVAL, rc)
+						EXPECT_EQ(made_wrong(self) ? -EINVAL : -EAGAIN, rc)
 							TH_LOG(TRIED, TRIED_ARGS(f, e, a->at, values[v], old));
 					} else {
 						EXPECT_TRUE(rc == -EINVAL || rc == -EAGAIN)
@@ -1266,7 +1275,10 @@ TEST_F_TIMEOUT(hostile, the_directory_is_used_under_attack, 120)
 	pinring_region_close(r);
 }
 
-/* A memfd cannot be shrunk, but its holder can punch holes: zeros, no SIGBUS. */
+/*
+ * A memfd cannot be shrunk, but its holder can punch holes: zeros, no SIGBUS. The
+ * module's memory is there for good.
+ */
 TEST_F(hostile, memory_that_is_punched_away_reads_as_zero)
 {
 	struct pinring_region *r;
@@ -1274,6 +1286,14 @@ TEST_F(hostile, memory_that_is_punched_away_reads_as_zero)
 	int rc;
 
 	ASSERT_EQ(0, attach(self, &r));
+	if (on_module(self->device)) {
+		EXPECT_EQ(-1, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+					0, 4096));
+		EXPECT_EQ(ENODEV, errno);
+		EXPECT_EQ(NULL, use_region(r, self->event));
+		pinring_region_close(r);
+		return;
+	}
 	for (int offset = 0; offset < (int)REGION_BYTES; offset += 4096) {
 		ASSERT_EQ(0, fallocate(self->fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 				       offset, REGION_BYTES - offset));

@@ -10,6 +10,7 @@
 
 #include <pinring/pinring.h>
 
+#include "backend.h"
 #include "chain_sides.h"
 
 #define MIN 8
@@ -596,6 +597,9 @@ TEST_F(chain, memory_comes_with_use_and_trim_gives_it_back)
 	ASSERT_EQ(0, pinring_region_create(self->device, &config, &r));
 	open_paged(_metadata, r, &p, &c);
 	base = pinring_region_base(r);
+	if (on_module(self->device)) {
+		SKIP(return, "the module's regions have all their memory, and keep it");
+	}
 	EXPECT_GE(5u, resident(base, 4 << 20));
 	ASSERT_EQ(1ull << 17, push_up_to(&p, 1 << 17));
 	/* Half of the last segment: what was full before was left where it is. */

@@ -167,8 +167,9 @@ pinring_chain_consumer_close(struct pinring_chain_consumer *consumer);
  * more than `low` percent, and give the pages of all segments that are out of use back to the
  * system. Call it again once the consumer has followed, for those it still
  * drained. 0 (also where there is nothing to give back: hugetlb pages stay
- * reserved), -EPROTO, or what madvise(MADV_REMOVE) says. Not in a region that a
- * device has pinned: it would keep the old pages, and see no new message.
+ * reserved, and the kernel module's stay with their region), -EPROTO, or what
+ * madvise(MADV_REMOVE) says. Not in an embedded region that a device has pinned:
+ * it would keep the old pages, and see no new message.
  */
 PINRING_API int pinring_chain_trim(struct pinring_chain_producer *producer);
 
