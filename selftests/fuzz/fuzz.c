@@ -182,6 +182,7 @@ static void start(struct worker *w, unsigned int id)
 
 static uint64_t one_round(unsigned int round)
 {
+	const bool scarce = round % 4 == 3;
 	uint64_t calls = 0;
 	int keeper;
 
@@ -192,8 +193,12 @@ static uint64_t one_round(unsigned int round)
 		open_channels(&workers[i]);
 	}
 	keeper = round % 16 ? slots_fill_common() : -1;
+	if (scarce)
+		scarce_begin();
 	pthread_barrier_wait(&barrier);
 	pthread_barrier_wait(&barrier);
+	if (scarce)
+		scarce_end();
 	slots_empty(&common);
 	close(keeper);
 	for (unsigned int i = 0; i < want.workers; i++) {

@@ -362,6 +362,8 @@ int knob_write(unsigned int knob, const char *text);
 void trace_off(void);
 void fail_init(void);
 void fail_open(struct worker *w);
+void scarce_begin(void);
+void scarce_end(void);
 void fail_begin(struct worker *w);
 void fail_end(struct worker *w);
 

@@ -69,6 +69,7 @@ int run_weaken(struct worker *w, const uint64_t *arg)
 
 /* ------------------------------------------------------------ fault injection */
 
+#define FAIL_PAGES "/sys/kernel/debug/fail_page_alloc/"
 #define TRACE "/sys/kernel/tracing/events/pinring/enable"
 
 static void write_file(const char *path, const char *text)
@@ -86,14 +87,35 @@ static void write_file(const char *path, const char *text)
 void fail_init(void)
 {
 	write_file("/sys/kernel/debug/failslab/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/ignore-gfp-wait", "N");
-	write_file("/sys/kernel/debug/fail_page_alloc/min-order", "0");
+	write_file(FAIL_PAGES "ignore-gfp-wait", "N");
+	write_file(FAIL_PAGES "min-order", "0");
+	write_file(FAIL_PAGES "task-filter", "Y");
+	write_file(FAIL_PAGES "times", "-1");
 	/* What fails is said by errors: no dump of each. */
 	write_file("/sys/kernel/debug/failslab/verbose", "0");
-	write_file("/sys/kernel/debug/fail_page_alloc/verbose", "0");
+	write_file(FAIL_PAGES "verbose", "0");
 	write_file("/sys/kernel/debug/fail_usercopy/verbose", "0");
 	/* Nor other events for the sake of ours: each takes long to switch. */
 	write_file("/sys/kernel/tracing/options/record-cmd", "0");
+}
+
+/*
+ * Every other huge page is not to be had, and some are put by: otherwise nothing is
+ * ever taken out of the module's pools. But for calls that fail by fail-nth, which
+ * come first and whose allocations that are smaller do not fail meanwhile.
+ */
+void scarce_begin(void)
+{
+	for (unsigned int node = 0; node < 2; node++)
+		(void)knob_write(KNOB_RESERVE + node, "2");
+	write_file(FAIL_PAGES "min-order", "9");
+	write_file(FAIL_PAGES "probability", "50");
+}
+
+void scarce_end(void)
+{
+	write_file(FAIL_PAGES "probability", "0");
+	write_file(FAIL_PAGES "min-order", "0");
 }
 
 /* Nobody listens to the module's events. */
@@ -105,6 +127,7 @@ void trace_off(void)
 void fail_open(struct worker *w)
 {
 	w->fail_nth = open("/proc/thread-self/fail-nth", O_WRONLY | O_CLOEXEC);
+	write_file("/proc/thread-self/make-it-fail", "1");
 }
 
 static void fail_set(struct worker *w, unsigned int nth)
