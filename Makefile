@@ -328,7 +328,8 @@ $(FAKE_JIT): $(BUILD)/selftests/cuda/fake_jit.o | $(FAKE_CUDA) $(BUILD)/selftest
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-Bsymbolic $^ -lpthread -o $@
 	$(Q)ln -sf $(@F) $(@D)/libnvJitLink.so.13
-$(BUILD)/selftests/executor_cuda $(BUILD)/selftests/executor_relink $(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
+$(BUILD)/selftests/executor_cuda $(BUILD)/selftests/executor_cuda_memory $(BUILD)/selftests/executor_relink \
+$(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
 $(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_GDR))
 -include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d $(BUILD)/selftests/cuda/fake_jit.d
 
@@ -433,9 +434,9 @@ demo: deps-demo
 c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null)))
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these. Not at
-# executor_cuda and executor_relink: what the fake GPU finds at an address of its own it takes for two
+# executor_cuda*, executor_relink: what the fake GPU finds at an address of its own it takes for two
 # words.
-concurrent := $(filter-out executor_cuda executor_relink,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
+concurrent := $(filter-out executor_cuda executor_cuda_memory executor_relink,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all
@@ -476,7 +477,7 @@ bench-gpu:
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
 gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
-	executor_services executor_shared executor_link wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault
+	executor_services executor_shared executor_link executor_memory wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \

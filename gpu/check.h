@@ -75,16 +75,31 @@ PINRING_FN int pinring_is_link(__u32 operation)
 /* Copies what the host has attached since, if the command names a new region. */
 PINRING_FN void pinring_learn_region(struct pinring_loop *loop, __u32 region)
 {
-	const struct pinring_attachments *from = loop->attachments;
-	__u64 count;
+	const struct pinring_memory *from;
+	struct pinring_memory *to;
+	__u64 size;
 
-	if (region < loop->regions || region >= PINRING_REGIONS_MAX)
+	if (region >= PINRING_REGIONS_MAX || loop->memory[region].size)
 		return;
-	/* acquire: pairs with the store in pinring_executor_attach() */
-	count = pinring_load_word(&from->count);
+	from = &loop->attachments->memory[region];
+	to = &loop->memory[region];
+	/* acquire: pairs with the store in publish() of attach.c */
+	size = pinring_load_word(&from->size);
+	if (!size)
+		return;
 	pinring_fence_consume();
-	for (; loop->regions < count; loop->regions++)
-		loop->memory[loop->regions] = from->memory[loop->regions];
+	to->base = from->base;
+	to->first = from->first;
+	to->size = size;
+}
+
+/* The host may have detached some. */
+PINRING_FN void pinring_forget_regions(struct pinring_loop *loop)
+{
+	__u32 i;
+
+	for (i = 0; i < PINRING_REGIONS_MAX; i++)
+		loop->memory[i].size = 0;
 }
 
 /* The same of links. */
@@ -111,12 +126,13 @@ PINRING_FN __u32 pinring_check_operand(const struct pinring_loop *loop,
 	const struct pinring_memory *m;
 
 	*at = 0;
-	if (o.region >= loop->regions)
+	if (o.region >= PINRING_REGIONS_MAX || !loop->memory[o.region].size)
 		return PINRING_REASON_REGION;
 	m = &loop->memory[o.region];
-	if (o.offset < PINRING_REGION_HEADER_BYTES || o.offset > m->size)
+	if (o.offset < m->first || o.offset > m->size)
 		return PINRING_REASON_OFFSET;
-	if (o.offset % align)
+	/* The address: memory of the caller's may begin anywhere. */
+	if ((__u64)(m->base + o.offset) % align)
 		return PINRING_REASON_ALIGNMENT;
 	if (count > (m->size - o.offset) / bytes)
 		return PINRING_REASON_COUNT;

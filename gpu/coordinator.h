@@ -289,6 +289,7 @@ PINRING_FN int pinring_obey(struct pinring_loop *loop, __u64 wish)
 	if (pinring_lane() == 0) {
 		loop->wish = wish;
 		pinring_learn_feeds(loop);
+		pinring_forget_regions(loop);
 	}
 	pinring_together();
 	if (wanted >= PINRING_STATE_LAUNCHED && wanted <= PINRING_STATE_DRAINING)

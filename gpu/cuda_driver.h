@@ -56,6 +56,16 @@ enum {
 	CUDA_ATTRIBUTE_BLOCK_RESERVED = 111, /* shared memory, the driver's */
 };
 
+/* CUpointer_attribute, CUmemorytype */
+enum {
+	CUDA_POINTER_CONTEXT = 1, /* cuda_context */
+	CUDA_POINTER_MEMORY = 2, /* unsigned int; 0: no memory of the driver's */
+	CUDA_POINTER_MANAGED = 8, /* unsigned int */
+	CUDA_POINTER_GPU = 9, /* int */
+};
+
+#define CUDA_MEMORY_HOST 1
+#define CUDA_MEMORY_DEVICE 2
 #define CUDA_COMPUTE_MODE_PROHIBITED 2
 #define CUDA_FUNCTION_MAX_THREADS 0
 #define CUDA_FUNCTION_SHARED 1 /* bytes of a block */
@@ -98,6 +108,13 @@ enum {
 	  (int *blocks, cuda_function function, int threads, size_t shared))   \
 	F(memory_alloc, cuMemAlloc_v2, (cuda_address *to, size_t size))        \
 	F(memory_free, cuMemFree_v2, (cuda_address at))                        \
+	F(memory_range, cuMemGetAddressRange_v2,                               \
+	  (cuda_address *base, size_t *size, cuda_address at))                 \
+	F(memory_set, cuMemsetD8Async,                                         \
+	  (cuda_address at, unsigned char value, size_t size,                  \
+	   cuda_stream stream))                                                \
+	F(pointer_attributes, cuPointerGetAttributes,                          \
+	  (unsigned int count, int *which, void **values, cuda_address at))    \
 	F(memory_copy_in, cuMemcpyHtoDAsync_v2,                                \
 	  (cuda_address to, const void *from, size_t size,                     \
 	   cuda_stream stream))                                                \

@@ -204,8 +204,14 @@ static int load(struct pinring_gpu *gpu, struct pinring_device *device)
 
 void pinring_gpu_free_stale(struct pinring_gpu *gpu)
 {
+	struct pinring_gpu_memory *memory;
 	struct pinring_code *code;
 
+	while ((memory = gpu->unused)) {
+		gpu->unused = memory->next;
+		gpu->cuda->memory_free(memory->at);
+		free(memory);
+	}
 	while ((code = gpu->stale)) {
 		gpu->stale = code->next;
 		gpu->cuda->module_unload(code->module);

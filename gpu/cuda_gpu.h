@@ -33,6 +33,12 @@ struct pinring_code {
 	int blocks; /* that fit an SM */
 };
 
+/* What an executor has allocated. */
+struct pinring_gpu_memory {
+	struct pinring_gpu_memory *next; /* of gpu->unused */
+	cuda_address at;
+};
+
 struct pinring_gpu {
 	struct pinring_gpu *next;
 	const struct pinring_cuda *cuda;
@@ -40,11 +46,12 @@ struct pinring_gpu {
 	uint32_t held; /* blocks of executors that were launched */
 	/*
 	 * Of launches, and of what may be done only while nothing runs; guards
-	 * the next two.
+	 * the next three.
 	 */
 	pthread_mutex_t lock;
 	struct pinring_executor *executors[PINRING_GPU_LOOPS];
-	struct pinring_code *stale; /* to be freed when nothing runs */
+	struct pinring_code *stale; /* to be freed when nothing runs ... */
+	struct pinring_gpu_memory *unused; /* ... as this */
 	int number;
 	cuda_device device;
 	/*

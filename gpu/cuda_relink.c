@@ -177,7 +177,7 @@ void pinring_cuda_discard(struct pinring_gpu *gpu, struct pinring_code *code)
 		code->next = gpu->stale;
 		gpu->stale = code;
 	}
-	if (gpu->stale && nothing_runs(gpu) &&
+	if ((gpu->stale || gpu->unused) && nothing_runs(gpu) &&
 	    !gpu->cuda->context_push(gpu->context)) {
 		pinring_gpu_free_stale(gpu);
 		pinring_gpu_leave(gpu);

@@ -138,17 +138,9 @@ int pinring_executor_open_loop(struct pinring_executor *ex,
 	return rc;
 }
 
-static void let_go(struct pinring_executor *ex, struct pinring_region *region)
-{
-	if (region && ex->ops->detach)
-		ex->ops->detach(ex, region);
-	pinring_region_close(region);
-}
-
 static void executor_free(struct pinring_executor *ex)
 {
 	static struct pinring_executor *lost;
-	uint64_t i;
 
 	pinring_links_drop(ex);
 	pinring_services_stop(ex);
@@ -162,10 +154,7 @@ static void executor_free(struct pinring_executor *ex)
 		return;
 	}
 	pinring_kernels_free(ex);
-	for (i = 0; ex->attachments && i < ex->attachments->count; i++)
-		let_go(ex, ex->attached[i]);
-	for (i = 0; i < ex->holds; i++)
-		let_go(ex, ex->held[i]);
+	pinring_attached_drop(ex);
 	if (ex->ops)
 		ex->ops->free(ex);
 	if (ex->attachments)
@@ -177,6 +166,7 @@ static void executor_free(struct pinring_executor *ex)
 	pinring_device_close(ex->device);
 	pthread_mutex_destroy(&ex->wish_lock);
 	pthread_mutex_destroy(&ex->kernels_lock);
+	pthread_mutex_destroy(&ex->attach_lock);
 	pthread_mutex_destroy(&ex->ticket_lock);
 	free(ex->pending);
 	free(ex);
@@ -252,6 +242,7 @@ int pinring_executor_create(struct pinring_device *device,
 	ex->shared = c.flags & PINRING_EXECUTOR_SHARED;
 	pthread_mutex_init(&ex->wish_lock, NULL);
 	pthread_mutex_init(&ex->kernels_lock, NULL);
+	pthread_mutex_init(&ex->attach_lock, NULL);
 	pthread_mutex_init(&ex->ticket_lock, NULL);
 	ex->pending = calloc(c.depth, sizeof(*ex->pending));
 	ex->attachments = map_shared();
@@ -286,27 +277,6 @@ int pinring_executor_create(struct pinring_device *device,
 fail:
 	executor_free(ex);
 	return rc;
-}
-
-int pinring_executor_attach(struct pinring_executor *ex,
-			    struct pinring_region *region)
-{
-	struct pinring_attachments *to = ex->attachments;
-	uint64_t n = to->count;
-	int rc;
-
-	if (n == PINRING_REGIONS_MAX)
-		return pinring_fail(ex->device, -ENOSPC,
-				    "an executor addresses at most %d regions",
-				    PINRING_REGIONS_MAX);
-	to->memory[n].size = region->size;
-	rc = ex->ops->attach(ex, region, &to->memory[n]);
-	if (rc)
-		return rc;
-	ex->attached[n] = pinring_region_get(region);
-	/* release: pairs with the load in pinring_learn_region() */
-	pinring_store_word(&to->count, n + 1);
-	return (int)n;
 }
 
 void pinring_executor_profile(const struct pinring_executor *ex,

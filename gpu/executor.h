@@ -13,6 +13,7 @@
 #include "../lib/internal.h"
 #include "loop.h"
 
+struct pinring_attached;
 struct pinring_executor;
 struct pinring_kernel;
 
@@ -38,6 +39,15 @@ struct pinring_executor_ops {
 	/* The loop has ended, or has not heard of it. NULL: nothing to do. */
 	void (*detach)(struct pinring_executor *executor,
 		       struct pinring_region *region);
+	/* May the loop address all of this, which is the caller's? */
+	int (*reach)(struct pinring_executor *executor, void *address,
+		     uint64_t bytes);
+	/* Zeroed memory. Sets memory->base, attached->own and attached->here. */
+	int (*allocate)(struct pinring_executor *executor, uint64_t bytes,
+			struct pinring_memory *memory,
+			struct pinring_attached *attached);
+	/* Its own: as of detach. */
+	void (*release)(struct pinring_executor *executor, void *own);
 	int (*launch)(struct pinring_executor *executor);
 	/* 0, or -errno: the loop died without a word. NULL: it cannot. */
 	int (*alive)(struct pinring_executor *executor);
@@ -67,6 +77,13 @@ struct pinring_kernel {
 	struct pinring_kernel_abi abi;
 	void (*entry)(const struct pinring_kernel_args *args); /* host's */
 	void *code; /* the ops' own */
+};
+
+/* The host's side of an entry of the table of attachments. attach.c */
+struct pinring_attached {
+	struct pinring_region *region; /* a reference; NULL: no region */
+	void *own; /* what allocate() of the ops made; NULL: the caller's */
+	unsigned char *here; /* as this process finds it; NULL: it does not */
 };
 
 /* What was seen of a command that is being carried out. watch.c */
@@ -123,7 +140,8 @@ struct pinring_executor {
 	uint64_t undone;
 	uint32_t misses; /* looks that found nothing */
 	bool broken; /* the executor answered what nobody asked; atomic */
-	struct pinring_region *attached[PINRING_REGIONS_MAX];
+	pthread_mutex_t attach_lock; /* of the next one, and the table's memory */
+	struct pinring_attached attached[PINRING_REGIONS_MAX];
 	/*
 	 * PINRING_SHARED_BYTES, of a shared mapping: of a private one a fork
 	 * would leave the device with pages that we no longer write to.
@@ -167,6 +185,13 @@ static inline void pinring_executor_wake(struct pinring_executor *executor)
 
 /* services.c: ends their thread; sets lost if that does not end. */
 void pinring_services_stop(struct pinring_executor *executor);
+
+/* One of them may write to what is attached as this number. */
+bool pinring_services_use(const struct pinring_executor *executor,
+			  uint32_t number);
+
+/* attach.c: all that was attached, when nothing addresses it any more. */
+void pinring_attached_drop(struct pinring_executor *executor);
 
 /* executor.c: the loop's rings and settings, as the host addresses them. */
 int pinring_executor_open_loop(struct pinring_executor *executor,

@@ -43,6 +43,14 @@ void pinring_cuda_nap(void);
 int pinring_cuda_start(struct pinring_executor *executor,
 		       const struct pinring_code *code, bool *launched);
 
+/* cuda_memory.c */
+int pinring_cuda_reach(struct pinring_executor *executor, void *address,
+		       uint64_t bytes);
+int pinring_cuda_allocate(struct pinring_executor *executor, uint64_t bytes,
+			  struct pinring_memory *memory,
+			  struct pinring_attached *attached);
+void pinring_cuda_release(struct pinring_executor *executor, void *own);
+
 /* cuda_relink.c */
 int pinring_cuda_load(struct pinring_executor *executor,
 		      const struct pinring_kernel_config *config,

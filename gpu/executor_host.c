@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -19,6 +20,11 @@
 #include "executor.h"
 #include "team_host.h"
 
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+
+#define PAGE 4096ul
 #define SIGNAL_STACK 32768
 
 /* The operations as compiled for one instruction set. */
@@ -186,6 +192,47 @@ static int host_attach(struct pinring_executor *ex,
 	return 0;
 }
 
+/* All of it is there, and may be written to; before Linux 5.14 that is believed. */
+static int host_reach(struct pinring_executor *ex, void *address,
+		      uint64_t bytes)
+{
+	char *from = (char *)((uintptr_t)address & ~(PAGE - 1));
+	uint64_t size = bytes + (uint64_t)((char *)address - from);
+
+	if (!madvise(from, size, MADV_POPULATE_WRITE) ||
+	    (errno == EINVAL && madvise(from, 0, MADV_POPULATE_WRITE)))
+		return 0;
+	return pinring_fail(ex->device, -EFAULT,
+			    "%llu bytes at %p are not all memory that a host executor can write to (a GPU's is for one of kind CUDA)",
+			    (unsigned long long)bytes, address);
+}
+
+static int host_allocate(struct pinring_executor *ex, uint64_t bytes,
+			 struct pinring_memory *memory,
+			 struct pinring_attached *attached)
+{
+	struct pinring_region_config config = pinring_region_defaults(
+		PINRING_REGION_HEADER_BYTES + bytes);
+	struct pinring_region *r;
+	int rc;
+
+	config.flags = PINRING_REGION_PREFAULT;
+	config.name = "pinring-memory";
+	rc = pinring_region_create(ex->device, &config, &r);
+	if (rc)
+		return rc;
+	attached->own = r;
+	attached->here = r->base + PINRING_REGION_HEADER_BYTES;
+	memory->base = (char *)attached->here;
+	return 0;
+}
+
+static void host_release(struct pinring_executor *ex, void *own)
+{
+	(void)ex;
+	pinring_region_close(own);
+}
+
 struct worker {
 	struct host *host;
 	__u64 number;
@@ -299,6 +346,9 @@ const struct pinring_executor_ops pinring_host_ops = {
 	.prepare = host_prepare,
 	.init = host_init,
 	.attach = host_attach,
+	.reach = host_reach,
+	.allocate = host_allocate,
+	.release = host_release,
 	.launch = host_launch,
 	.join = host_join,
 	.abandon = host_abandon,

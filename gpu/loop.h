@@ -28,7 +28,8 @@
 
 struct pinring_memory {
 	char *base; /* as the loop addresses it */
-	__u64 size;
+	__u64 first; /* below this offset nothing is an operand */
+	__u64 size; /* 0: there is none; stored last, with release */
 };
 
 #define PINRING_DYNAMIC_MAX 64
@@ -65,11 +66,10 @@ struct pinring_feed {
 	__u64 silent; /* nobody rings when there is a command */
 };
 
-/* Host appends; a count is published with release after the entry. */
+/* Host writes. */
 struct pinring_attachments {
-	__u64 count;
 	__u64 services; /* offered, by bits; see service.h */
-	__u64 links, feeds; /* counts */
+	__u64 links, feeds; /* counts, published with release after the entry */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	struct pinring_dynamic dynamic[PINRING_DYNAMIC_MAX];
 	struct pinring_link link[PINRING_LINKS_MAX];
@@ -124,7 +124,6 @@ struct pinring_loop {
 	__u64 idle_ns; /* ends by itself when idle for so long; 0: never */
 	/* Coordinator's own copy: a device would fetch each entry over PCIe. */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
-	__u64 regions;
 	struct pinring_link link[PINRING_LINKS_MAX];
 	struct pinring_feed feed[PINRING_LINKS_MAX];
 	__u64 links, feeds;

@@ -24,27 +24,43 @@ struct pinring_services {
 	struct pinring_doorbell *bell; /* rung for a request, and to stop */
 	pthread_t thread;
 	uint32_t stop; /* atomic */
+	uint32_t uses; /* what is attached as this number - 1; atomic */
 	pthread_mutex_t lock; /* of serve and context */
 	pinring_serve_fn *serve[PINRING_SERVICES_MAX];
 	void *context[PINRING_SERVICES_MAX];
 };
 
 /* What the loop has checked already; it is checked again, being shared memory. */
-static bool find_dst(const struct pinring_executor *ex, uint64_t word,
+static bool find_dst(struct pinring_services *s, uint64_t word,
 		     struct pinring_request *r)
 {
+	const struct pinring_executor *ex = s->executor;
 	struct pinring_operand o = pinring_unpack_operand(word);
-	const struct pinring_attachments *a = ex->attachments;
+	const struct pinring_memory *m;
+	uint64_t size;
 
 	r->region = o.region;
 	if (o.region == PINRING_REGION_NONE)
 		return true;
-	if (o.region >= pinring_load_word(&a->count) ||
-	    r->count > UINT64_MAX / sizeof(float))
+	if (o.region >= PINRING_REGIONS_MAX)
 		return false;
-	r->dst = pinring_region_at(ex->attached[o.region], o.offset,
-				   r->count * sizeof(float));
-	return r->dst;
+	m = &ex->attachments->memory[o.region];
+	/* seq_cst, as the load: against those in pinring_services_use(). */
+	__atomic_store_n(&s->uses, o.region + 1, __ATOMIC_SEQ_CST);
+	size = __atomic_load_n(&m->size, __ATOMIC_SEQ_CST);
+	if (!size || !ex->attached[o.region].here || o.offset < m->first ||
+	    o.offset > size || o.offset % sizeof(float) ||
+	    r->count > (size - o.offset) / sizeof(float))
+		return false;
+	r->dst = ex->attached[o.region].here + o.offset;
+	return true;
+}
+
+bool pinring_services_use(const struct pinring_executor *ex, uint32_t number)
+{
+	return ex->services &&
+	       __atomic_load_n(&ex->services->uses, __ATOMIC_SEQ_CST) ==
+		       number + 1;
 }
 
 static void answer(struct pinring_services *s, const __u64 *question)
@@ -69,9 +85,11 @@ static void answer(struct pinring_services *s, const __u64 *question)
 		pthread_mutex_unlock(&s->lock);
 	}
 	if (serve)
-		rc = find_dst(s->executor, question[3], &r) ?
+		rc = find_dst(s, question[3], &r) ?
 			     serve(context, &r) :
 			     -EINVAL;
+	/* release: what was written there, before it is detached */
+	__atomic_store_n(&s->uses, 0, __ATOMIC_RELEASE);
 	words[1] = (__u64)(rc < 0 ? -rc : 0) & 0xffff;
 	words[2] = r.done;
 	words[3] = pinring_float_bits(r.result);

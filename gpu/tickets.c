@@ -447,6 +447,7 @@ int pinring_executor_info(const struct pinring_executor *ex,
 					       __ATOMIC_RELAXED);
 	info.error_reason = __atomic_load_n(&ex->control->error_reason,
 					    __ATOMIC_RELAXED);
+	info.gpu_bytes = pinring_load_word(&ex->control->gpu_bytes);
 	info.submitted = __atomic_load_n(&ex->submitted, __ATOMIC_RELAXED);
 	info.heartbeat = pinring_load_word(&ex->control->heartbeat);
 	info.telemetry.processed = pinring_load_word(&t->processed);

@@ -108,6 +108,7 @@ static int whole_life(FIXTURE_DATA(cuda) *self, int gpu_number)
 	struct pinring_executor_config config = self->config;
 	struct pinring_executor *ex;
 	int rc, region;
+	void *memory;
 
 	config.gpu = gpu_number;
 	rc = pinring_executor_start(self->device, &config, &ex);
@@ -115,6 +116,12 @@ static int whole_life(FIXTURE_DATA(cuda) *self, int gpu_number)
 		return rc;
 	region = pinring_executor_attach(ex, self->r);
 	rc = region < 0 ? region : add(ex, (uint32_t)region, self);
+	if (!rc)
+		rc = pinring_executor_allocate(ex, 4096, &memory);
+	if (rc > 0)
+		rc = pinring_executor_attach_memory(ex, memory, 4096);
+	if (rc > 0)
+		rc = pinring_executor_detach(ex, (uint32_t)rc, 20 * SECOND);
 	pinring_executor_close(ex, 10 * SECOND);
 	return rc;
 }

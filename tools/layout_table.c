@@ -429,6 +429,7 @@ static const struct layout_field control_block[] = {
 	R(gpu, "host"),
 	R(workers, "host"),
 	R(commands_apart, "host"),
+	R(gpu_bytes, "host"),
 	R(host_reserved, "nobody"),
 	R(reached, "executor"),
 	R(heartbeat, "executor"),

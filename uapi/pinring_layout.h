@@ -988,7 +988,8 @@ struct pinring_control_block {
 	__u32 workers; /* threads, or blocks of the GPU */
 	__u32 commands_apart; /* 1: the slots of the command ring lie in GPU
 			       * memory, those in the region are not used */
-	__u64 host_reserved[4];
+	__u64 gpu_bytes; /* of the GPU's memory, that commands address */
+	__u64 host_reserved[3];
 	/* executor writes */
 	__u64 reached; /* epoch answered << 32 | enum pinring_state */
 	__u64 heartbeat; /* advances while the loop runs */

@@ -54,22 +54,17 @@ void *stage_at(const struct stage *s, uint64_t offset, size_t bytes)
 	return at;
 }
 
-/*
- * The library has no call for GPU memory yet: an entry in its table of attachments
- * is all that the loop needs. After the region: it has none to unmap for this one.
- */
 static uint32_t attach_memory(struct stage *s)
 {
-	struct pinring_executor *ex = s->executor;
-	struct pinring_attachments *table = ex->attachments;
-	uint64_t n = table->count;
+	int n;
 
 	if (!s->memory)
 		return s->host;
-	table->memory[n].base = (char *)(uintptr_t)s->memory;
-	table->memory[n].size = s->memory_bytes;
-	ex->attached[n] = NULL;
-	pinring_store_word(&table->count, n + 1);
+	n = pinring_executor_attach_memory(s->executor,
+					   (void *)(uintptr_t)s->memory,
+					   s->memory_bytes);
+	if (n < 0)
+		gpu_die("%s", pinring_error());
 	return (uint32_t)n;
 }
 

@@ -562,6 +562,29 @@ API cuda_result cuMemFree_v2(cuda_address at)
 	return munmap(begin, *begin) ? INVALID_VALUE : CUDA_OK;
 }
 
+/* Of where an allocation begins, as all that is asked about here does. */
+API cuda_result cuMemGetAddressRange_v2(cuda_address *base, size_t *size,
+					cuda_address at)
+{
+	*base = at;
+	*size = *(size_t *)(uintptr_t)(at - 4096) - 4096;
+	return CUDA_OK;
+}
+
+API cuda_result cuPointerGetAttributes(unsigned int count, int *which,
+				       void **values, cuda_address at)
+{
+	unsigned int i;
+
+	(void)at;
+	/* The rest is 0 already: GPU 0, and no context in particular. */
+	for (i = 0; i < count; i++) {
+		if (which[i] == CUDA_POINTER_MEMORY)
+			*(unsigned int *)values[i] = CUDA_MEMORY_DEVICE;
+	}
+	return CUDA_OK;
+}
+
 API cuda_result cuMemHostRegister_v2(void *base, size_t size,
 				     unsigned int flags)
 {

@@ -29,9 +29,13 @@ struct fake_cuda_gpu {
 	int busy; /* kernels are queued and do not start */
 	int partly; /* they do, but for their last block */
 	int dmabuf; /* memory can be exported; FAKE_DMABUF_NO_MMAP: in vain */
+	int memory; /* what is allocated from now on; 0: of the context */
 };
 
 #define FAKE_DMABUF_NO_MMAP 2
+#define FAKE_MEMORY_MANAGED 1
+#define FAKE_MEMORY_OF_A_POOL 2
+#define FAKE_MEMORY_OF_A_CONTEXT 3 /* that is not the primary one */
 
 /* The nth call of this symbol from now on returns rc, and does nothing. */
 typedef void fake_cuda_fail_t(const char *symbol, int nth, int rc);

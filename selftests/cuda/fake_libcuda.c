@@ -69,19 +69,24 @@ struct cuda_stream {
 	struct simt_grid *grid;
 	unsigned int blocks; /* of it */
 	cuda_result error; /* of a kernel that died */
+	void *set; /* memory that is to be set yet; NULL: none */
+	size_t set_bytes;
+	unsigned char set_to;
 	bool queued; /* behind a kernel that fills the GPU */
 };
 
 struct pages {
 	struct pages *next;
+	struct cuda_context *context; /* of what is allocated; NULL: a pool's */
 	char *host, *device;
-	size_t size;
+	size_t size, asked;
 	bool registered; /* else allocated on the device */
+	bool managed;
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static bool initialised;
-static struct cuda_context contexts[GPUS];
+static struct cuda_context contexts[GPUS], other_context;
 static struct cuda_module *modules;
 static struct cuda_stream *streams;
 static struct pages *memory;
@@ -520,7 +525,17 @@ API cuda_result cuMemAlloc_v2(cuda_address *to, size_t size)
 
 	ENTER("cuMemAlloc_v2", true);
 	state.while_running += running() > 0;
+	if (!size)
+		return leave(INVALID_VALUE);
+	if (size > 1ul << 40)
+		return leave(CUDA_OUT_OF_MEMORY);
 	p = calloc(1, sizeof(*p));
+	p->context = gpu.memory == FAKE_MEMORY_OF_A_POOL ? NULL :
+		     gpu.memory == FAKE_MEMORY_OF_A_CONTEXT ?
+						     &other_context :
+						     stack[depth - 1];
+	p->managed = gpu.memory == FAKE_MEMORY_MANAGED;
+	p->asked = size;
 	p->size = (size + 4095) & ~4095ul;
 	/* Shared: it can be mapped twice, as the real one through a window. */
 	p->device = mmap(NULL, p->size, PROT_READ | PROT_WRITE,
@@ -618,6 +633,88 @@ static bool on_device(cuda_address at, size_t size)
 	return known((const char *)(uintptr_t)at, size, false);
 }
 
+/* What has this address on the "GPU"; the host's, if it is registered. */
+static struct pages *pages_at(cuda_address at)
+{
+	struct pages *p = memory;
+
+	while (p && (at < (cuda_address)(uintptr_t)p->device ||
+		     at >= (cuda_address)(uintptr_t)p->device + p->size))
+		p = p->next;
+	return p;
+}
+
+/* As the real one: the attributes of what it does not know are 0. */
+API cuda_result cuPointerGetAttributes(unsigned int count, int *which,
+				       void **values, cuda_address at)
+{
+	const struct pages *p;
+	unsigned int i;
+	int number;
+
+	ENTER("cuPointerGetAttributes", false);
+	p = pages_at(at);
+	number = p && p->context == &contexts[1];
+	for (i = 0; i < count; i++) {
+		switch (which[i]) {
+		case CUDA_POINTER_CONTEXT:
+			*(cuda_context *)values[i] = p ? p->context : NULL;
+			break;
+		case CUDA_POINTER_MEMORY:
+			*(unsigned int *)values[i] =
+				!p ? 0 : p->registered ? CUDA_MEMORY_HOST :
+							 CUDA_MEMORY_DEVICE;
+			break;
+		case CUDA_POINTER_MANAGED:
+			*(unsigned int *)values[i] = p && p->managed;
+			break;
+		case CUDA_POINTER_GPU:
+			*(int *)values[i] = number;
+			break;
+		default:
+			return leave(INVALID_VALUE);
+		}
+	}
+	return leave(CUDA_OK);
+}
+
+API cuda_result cuMemGetAddressRange_v2(cuda_address *base, size_t *size,
+					cuda_address at)
+{
+	const struct pages *p;
+
+	ENTER("cuMemGetAddressRange_v2", true);
+	p = pages_at(at);
+	if (!p || p->registered)
+		return leave(500);
+	*base = (cuda_address)(uintptr_t)p->device;
+	*size = p->asked;
+	return leave(CUDA_OK);
+}
+
+/* Done when it is asked about, as late as may be. */
+static bool set_pending(struct cuda_stream *s)
+{
+	if (!s->set)
+		return false;
+	memset(s->set, s->set_to, s->set_bytes);
+	s->set = NULL;
+	return true;
+}
+
+API cuda_result cuMemsetD8Async(cuda_address at, unsigned char value,
+				size_t size, cuda_stream stream)
+{
+	ENTER("cuMemsetD8Async", true);
+	state.while_running += running() > 0;
+	if (!stream || !on_device(at, size))
+		return leave(INVALID_VALUE);
+	stream->set = (void *)(uintptr_t)at;
+	stream->set_bytes = size;
+	stream->set_to = value;
+	return leave(CUDA_OK);
+}
+
 /* Puts these pages into a file, which the caller has from now on. -1: cannot. */
 static int export_pages(cuda_address at, size_t size)
 {
@@ -701,7 +798,7 @@ API cuda_result cuStreamQuery(cuda_stream stream)
 	ENTER("cuStreamQuery", true);
 	if (stream->error)
 		return leave(stream->error);
-	return leave(stream->queued ||
+	return leave(set_pending(stream) || stream->queued ||
 				     (stream->grid && simt_running(stream->grid)) ?
 			     CUDA_NOT_READY :
 			     CUDA_OK);
@@ -714,9 +811,13 @@ API cuda_result cuLaunchCooperativeKernel(
 	void **parameters)
 {
 	const struct cuda_module *m;
+	const struct cuda_stream *s;
 	cuda_address self;
 
 	ENTER("cuLaunchCooperativeKernel", true);
+	/* What sets memory waits for room on the GPU, and what is behind it, too. */
+	for (s = streams; s; s = s->next)
+		state.while_running += s->set && s->context == stream->context;
 	memcpy(&self, parameters[0], sizeof(self));
 	m = module_of(f);
 	if (!m || grid_y != 1 || grid_z != 1 || block_y != 1 ||

@@ -72,11 +72,13 @@ static inline struct rig *rig_new(__u64 capacity, __u64 workers)
 
 static inline void rig_attach(struct rig *r, void *base, __u64 size)
 {
-	__u64 n = r->attachments.count;
+	struct pinring_memory *m = r->attachments.memory;
 
-	r->attachments.memory[n].base = base;
-	r->attachments.memory[n].size = size;
-	pinring_store_word(&r->attachments.count, n + 1);
+	while (m->size)
+		m++;
+	m->base = base;
+	m->first = PINRING_REGION_HEADER_BYTES;
+	pinring_store_word(&m->size, size);
 }
 
 static inline bool rig_launch(struct rig *r, unsigned int blocks, unsigned int threads)

@@ -97,11 +97,52 @@ pinring_executor_create(struct pinring_device *device,
 
 /*
  * Let commands address a region. Returns its number for struct pinring_operand,
- * or -ENOSPC after PINRING_REGIONS_MAX. The executor holds the mapping until it
- * is closed. Submitting thread only.
+ * or -ENOSPC after PINRING_REGIONS_MAX, of all that is attached. The executor holds
+ * the mapping until it is closed. Submitting thread only, as the next three.
  */
 PINRING_API int pinring_executor_attach(struct pinring_executor *executor,
 					struct pinring_region *region);
+
+/*
+ * The same for memory of the caller's where the executor runs: for one on a GPU what
+ * cudaMalloc() or cuMemAlloc() gave there, for one on host threads any that can be
+ * written to. Nothing is copied. Offsets count from address on, and begin at 0;
+ * operands are aligned as addresses. It has to stay until it is detached or the
+ * executor is closed. What other kernels wrote there is seen by commands that are
+ * submitted after they have ended.
+ * -EINVAL: address or bytes; on a GPU: it is memory of the host's, of another GPU or
+ * context, managed, freed, or goes beyond its allocation; -EFAULT: host threads
+ * cannot write to all of it; -ENOSPC.
+ */
+PINRING_API int
+pinring_executor_attach_memory(struct pinring_executor *executor, void *address,
+			       uint64_t bytes);
+
+/*
+ * New memory where the executor runs, zeroed, for commands to address: of the GPU, or
+ * of this process. Returns its number; offsets begin at 0. Where it lies goes to
+ * *address (may be NULL): for kernels of the caller's, and for
+ * pinring_executor_attach_memory() of another executor there. PINRING_OP_COPY is the
+ * way in and out. It stays until it is detached or the executor is closed.
+ * While loops of this process run on the GPU, all of them pause for this between two
+ * commands, as for a kernel: the time for it is before the launch.
+ * -EINVAL: bytes; -ENOMEM: there is not as much; -ENOSPC; -EBUSY: the executors on the
+ * GPU do not pause.
+ */
+PINRING_API int pinring_executor_allocate(struct pinring_executor *executor,
+					  uint64_t bytes, void **address);
+
+/*
+ * Waits until what was submitted before is answered. Then nothing addresses the memory
+ * of this number any more, and the number may be given again. What pinring allocated
+ * on a GPU is free when no loop of this process runs there, or those that do pause for
+ * the next allocation or kernel. Commands that links bring are refused from now on,
+ * and those of the old number must not come when it is given again.
+ * -EBUSY: not within timeout_ns, or the executor is bounded and has not ended:
+ * nothing has changed; -ENOENT: there is none; -EINVAL: it is a region.
+ */
+PINRING_API int pinring_executor_detach(struct pinring_executor *executor,
+					uint32_t number, int64_t timeout_ns);
 
 /*
  * Let commands of `from` send commands to `to`, from loop to loop: on one GPU, on
@@ -249,6 +290,7 @@ struct pinring_executor_info {
 	char commands[160]; /* where the command ring lies, and why there */
 	uint32_t error_reason; /* enum pinring_reason, with error */
 	uint32_t reserved;
+	uint64_t gpu_bytes; /* of the GPU's memory, allocated or attached */
 };
 
 /* Any thread. */

@@ -23,7 +23,8 @@ extern "C" {
 struct pinring_request {
 	uint32_t id; /* of the command */
 	uint32_t region; /* of dst, as pinring_executor_attach returned it */
-	void *dst; /* count floats, checked: inside its region; NULL: none */
+	void *dst; /* count floats, checked: inside its region; NULL: none. In a
+		    * GPU's memory no service can write: -EINVAL is the answer */
 	uint64_t count;
 	uint64_t argument; /* bits 8 to 55 of aux */
 	float s0, s1;
