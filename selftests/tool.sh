@@ -510,6 +510,35 @@ test_executors()
 		cmp "$tmp/batch.wav" "$tmp/host.wav"
 }
 
+# A driver made of the host: the room lies in what it takes for a GPU's memory, where
+# the tool does not look by itself.
+test_room_on_a_gpu()
+{
+	if [ ! -f "$build/selftests/cuda/libcuda.so.1" ] ||
+		! gpus "" | grep -q "^gpu *0 *yes"; then
+		skip "a room on a GPU" "built without g++ or nvcc"
+		return
+	fi
+	for mode in interactive batch; do
+		check "on a GPU, $mode" env LD_LIBRARY_PATH="$build/selftests/cuda" \
+			"$pinring" run room --in "$tmp/noise.wav" --size 20x15x12 --mode $mode \
+			--out "$tmp/gpu.wav" --executor cuda --json
+		check "on a GPU, $mode: the same bits" cmp "$tmp/batch.wav" "$tmp/gpu.wav"
+		case $out in
+		*'"gpu_bytes": 0'*) fail "on a GPU, $mode: in its memory" "$out" ;;
+		*) pass "on a GPU, $mode: in its memory" ;;
+		esac
+	done
+	built picture || return
+	room --executor host --out "$tmp/host.wav" --picture "$tmp/host.png" \
+		--frames "$tmp/host" --every 120
+	LD_LIBRARY_PATH=$build/selftests/cuda room --executor cuda --out "$tmp/gpu.wav" \
+		--picture "$tmp/gpu.png" --frames "$tmp/gpu" --every 120
+	check "on a GPU: the same picture" cmp "$tmp/host.png" "$tmp/gpu.png"
+	check "on a GPU: and on the way there" \
+		cmp "$tmp/host/frame-000001.png" "$tmp/gpu/frame-000001.png"
+}
+
 # stops_on SIGNAL CODE MODE: once the output has its temporary name
 stops_on()
 {
@@ -566,6 +595,7 @@ test_same_bits
 test_pictures
 test_report
 test_executors
+test_room_on_a_gpu
 stops_on INT 130 batch
 stops_on TERM 143 interactive
 finish

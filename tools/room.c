@@ -89,13 +89,15 @@ static int draw(struct job *job, const char *about, void **image, size_t *bytes)
 {
 	const struct room_options *o = &job->options;
 	struct picture picture = {
-		.plane = simulation_plane(&job->simulation, o->mic[2]),
 		.width = o->size[0],
 		.height = o->size[1],
 		.z = o->mic[2],
 	};
-	int code;
+	int code = room_fetch(&job->simulation, o->mic[2]);
 
+	if (code)
+		return code;
+	picture.plane = simulation_plane(&job->simulation, o->mic[2]);
 	memcpy(picture.source, o->source, sizeof(picture.source));
 	memcpy(picture.mic, o->mic, sizeof(picture.mic));
 	code = picture_encode(&picture, about, image, bytes);
@@ -134,9 +136,10 @@ static int simulate(struct job *job)
 	const struct room_options *o = &job->options;
 	struct simulation *s = &job->simulation;
 	size_t done = 0;
-	int code = TOOL_OK;
+	int code;
 
 	memcpy(s->in, job->audio.samples, job->audio.count * sizeof(float));
+	code = room_upload(s);
 	progress_begin(&s->progress, !o->quiet, s->count, o->rate,
 		       room_now_ns());
 	while (done < s->count && !code) {

@@ -34,7 +34,7 @@ struct room_options {
 	double every; /* ms between frames */
 	enum room_mode mode;
 	uint32_t executor; /* enum pinring_executor_kind */
-	uint32_t threads;
+	uint32_t threads; /* 0: as many as the executor thinks best */
 	bool json, quiet;
 };
 
@@ -53,6 +53,11 @@ struct simulation {
 	struct pinring_executor *executor;
 	struct pinring_wave wave;
 	uint32_t number; /* of the region, to the executor */
+	/*
+	 * And of where the room and the samples in are worked on, at the same
+	 * offsets: memory of the GPU, or the region itself.
+	 */
+	uint32_t there;
 	uint64_t in_offset, out_offset;
 	float *in, *out; /* in the region; count samples each */
 	size_t count;
@@ -69,6 +74,9 @@ struct simulation {
 int simulation_open(struct simulation *s, const struct room_options *options,
 		    size_t count);
 
+/* What was put into the region until now, to where it is worked on. */
+int room_upload(struct simulation *s);
+
 /* Samples [begin, end), in order. */
 int room_run(struct simulation *s, enum room_mode mode, size_t begin,
 	     size_t end);
@@ -84,6 +92,9 @@ struct room_outcome {
 	uint32_t frames; /* pictures in the series */
 	uint32_t file_rate, file_channels;
 };
+
+/* The pressures of plane z, to where simulation_plane() has them. */
+int room_fetch(struct simulation *s, uint32_t z);
 
 /* The current pressure at (0, 0, z); no command may be in flight. */
 static inline const float *simulation_plane(const struct simulation *s,

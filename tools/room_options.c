@@ -28,7 +28,7 @@ static const char help_text[] =
 	"  --mode MODE        interactive: three commands a sample, each timed;\n"
 	"                     batch: blocks of samples (interactive)\n"
 	"  --executor KIND    auto, host or cuda (auto)\n"
-	"  --threads N        of the host executor (1)\n"
+	"  --threads N        of the host executor (1), or blocks of the GPU (one per SM)\n"
 	"  --json             the report as one JSON object\n"
 	"  --quiet            no report and no progress bar\n"
 	"  --help             this text\n"
@@ -332,7 +332,6 @@ int room_options(struct room_options *o, int argc, char **argv, bool *done)
 		.beta = 0.02,
 		.gain = 1.0,
 		.mode = ROOM_INTERACTIVE,
-		.threads = 1,
 	};
 	*done = false;
 	opterr = 0;

@@ -106,8 +106,9 @@ static void print_report(const struct simulation *s,
 	       s->count, o->rate, f->sound, r->file_rate, r->file_channels,
 	       r->file_channels == 1 ? "" : "s");
 	label("executor");
-	printf("%s, %u thread%s, %s, %s mode, %" PRIu64 " commands\n",
+	printf("%s, %u %s%s, %s, %s mode, %" PRIu64 " commands\n",
 	       kind_name(f->executor.kind), f->executor.threads,
+	       f->executor.kind == PINRING_EXECUTOR_CUDA ? "block" : "thread",
 	       f->executor.threads == 1 ? "" : "s", f->executor.isa,
 	       mode_name(o->mode), s->commands);
 	if (o->executor == PINRING_EXECUTOR_AUTO && f->executor.reason[0])
@@ -120,6 +121,9 @@ static void print_report(const struct simulation *s,
 	       f->region.node);
 	if (f->region.reason[0])
 		printf("%-9s (%s)\n", "", f->region.reason);
+	if (f->executor.gpu_bytes)
+		printf("%-9s the room in %" PRIu64 " KiB of the GPU's own\n",
+		       "", f->executor.gpu_bytes / 1024);
 	label("speed");
 	printf("%.4g cells/s, %.3g times real time, %.3f s\n",
 	       f->cells_per_second, f->real_time, f->wall);
@@ -214,6 +218,7 @@ static void json_report(const struct simulation *s,
 	json_count(&json, "huge_bytes", f->region.huge_bytes);
 	json_integer(&json, "node", f->region.node);
 	json_text(&json, "reason", f->region.reason);
+	json_count(&json, "gpu_bytes", f->executor.gpu_bytes);
 	json_end(&json);
 	json_object(&json, "speed");
 	json_number(&json, "wall_s", f->wall);

@@ -5,6 +5,9 @@
  * Interactive sends step, inject and probe for each sample and collects the
  * three answers. Batch sends one command for many samples, which lie in the
  * region. The operations behind them are the same, so the output is too.
+ *
+ * A GPU goes over the room's fields in memory of its own, and so to the samples in,
+ * which it reads one by one. Those out it only writes: they go to the region at once.
  */
 #include <errno.h>
 #include <string.h>
@@ -40,10 +43,8 @@ static int submit(struct simulation *s, struct pinring_command *command,
 
 	command->id = s->next_id++;
 	error = pinring_executor_submit(s->executor, command, ticket);
-	if (error)
-		return fail_library("it does not take commands", error);
-	s->commands++;
-	return TOOL_OK;
+	return error ? fail_library("it does not take commands", error) :
+		       TOOL_OK;
 }
 
 static int check_completion(const struct pinring_command *command,
@@ -93,12 +94,55 @@ static int collect(struct simulation *s, const struct pinring_command *command,
 	}
 }
 
+static int copy(struct simulation *s, uint64_t offset, uint64_t bytes,
+		uint32_t from, uint32_t to)
+{
+	struct pinring_command command = {
+		.operation = PINRING_OP_COPY,
+		.dst = { offset, to },
+		.a = { offset, from },
+		.count = bytes / sizeof(float),
+	};
+	struct pinring_completion completion;
+	uint64_t ticket;
+	int code;
+
+	if (from == to)
+		return TOOL_OK;
+	code = submit(s, &command, &ticket);
+	return code ? code :
+		      collect(s, &command, ticket, patience_ns(s, 2),
+			      &completion);
+}
+
+int room_upload(struct simulation *s)
+{
+	const uint64_t begin = s->wave.offset;
+	const uint64_t end = s->in_offset + s->count * sizeof(float);
+
+	return copy(s, begin, end - begin, s->number, s->there);
+}
+
+int room_fetch(struct simulation *s, uint32_t z)
+{
+	const struct pinring_wave_state *state = s->wave.state;
+	int code = copy(s, s->wave.offset, sizeof(*state), s->there, s->number);
+	const char *plane;
+
+	if (code)
+		return code;
+	plane = (const char *)simulation_plane(s, z);
+	return copy(s, s->wave.offset + (uint64_t)(plane - (const char *)state),
+		    (uint64_t)state->nx * state->ny * sizeof(float), s->there,
+		    s->number);
+}
+
 static int run_interactive(struct simulation *s, size_t begin, size_t end)
 {
 	const uint64_t patience = patience_ns(s, 1);
 	const struct pinring_operand none = { .region = PINRING_REGION_NONE };
 	const struct pinring_operand room = { .offset = s->wave.offset,
-					      .region = s->number };
+					      .region = s->there };
 	struct pinring_command command[3] = {
 		{ .operation = PINRING_OP_WAVE_STEP, .count = 1 },
 		{ .operation = PINRING_OP_WAVE_INJECT, .aux = s->source },
@@ -133,6 +177,7 @@ static int run_interactive(struct simulation *s, size_t begin, size_t end)
 			histogram_add(&s->latency[ROOM_STEP + k],
 				      now - issued[k]);
 		}
+		s->commands += 3;
 		s->out[i] = completion.result;
 		progress_update(&s->progress, i + 1, now);
 		if (tool_signal())
@@ -155,8 +200,8 @@ static int run_batch(struct simulation *s, size_t begin, size_t end)
 		struct pinring_command command = {
 			.operation = PINRING_OP_WAVE_BLOCK,
 			.dst = { s->out_offset + i * sizeof(float), s->number },
-			.a = { s->wave.offset, s->number },
-			.b = { s->in_offset + i * sizeof(float), s->number },
+			.a = { s->wave.offset, s->there },
+			.b = { s->in_offset + i * sizeof(float), s->there },
 			.count = count,
 			.aux = s->source | s->mic << PINRING_WAVE_CELL_BITS,
 		};
@@ -170,6 +215,7 @@ static int run_batch(struct simulation *s, size_t begin, size_t end)
 				       patience_ns(s, count), &completion);
 		if (code)
 			return code;
+		s->commands++;
 		now = room_now_ns();
 		histogram_add(&s->latency[ROOM_BLOCK], now - issued);
 		i += count;

@@ -77,25 +77,55 @@ static int open_region(struct simulation *s, const struct room_options *o)
 	return TOOL_OK;
 }
 
+/* Of a GPU, before its loop runs; for what lies before the samples out. */
+static int take_memory(struct simulation *s)
+{
+	struct pinring_executor_info info =
+		PINRING_INIT(struct pinring_executor_info);
+	int error = pinring_executor_info(s->executor, &info);
+
+	s->there = s->number;
+	if (!error && info.kind == PINRING_EXECUTOR_CUDA) {
+		error = pinring_executor_allocate(s->executor, s->out_offset,
+						  NULL);
+		s->there = (uint32_t)error;
+	}
+	if (error < 0)
+		return tool_fail(TOOL_FAILED, "--size",
+				 "there is no memory on the GPU for the room: "
+				 "%s: make it smaller",
+				 reason(error));
+	return TOOL_OK;
+}
+
 static int open_executor(struct simulation *s, const struct room_options *o)
 {
 	struct pinring_executor_config config = pinring_executor_defaults();
-	int error;
+	int error, code;
 
 	config.kind = o->executor;
 	config.threads = o->threads;
-	error = pinring_executor_start(s->device, &config, &s->executor);
+	error = pinring_executor_create(s->device, &config, &s->executor);
 	if (error == -EOPNOTSUPP || error == -ENODEV)
 		return tool_fail(TOOL_SKIPPED, "--executor", "%s",
 				 reason(error));
 	if (error)
 		return tool_fail(TOOL_FAILED, "--executor",
-				 "it cannot be started: %s", reason(error));
+				 "it cannot be made: %s", reason(error));
 	error = pinring_executor_attach(s->executor, s->region);
 	if (error < 0)
 		return tool_fail(TOOL_FAILED, "--executor",
 				 "it cannot use the region: %s", reason(error));
 	s->number = (uint32_t)error;
+	code = take_memory(s);
+	if (code)
+		return code;
+	error = pinring_executor_launch(s->executor);
+	if (!error)
+		error = pinring_executor_activate(s->executor);
+	if (error)
+		return tool_fail(TOOL_FAILED, "--executor",
+				 "it cannot be started: %s", reason(error));
 	return TOOL_OK;
 }
 
