@@ -535,7 +535,7 @@ $(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
 # word to say of libnuma and getaddrinfo(), which nobody calls.
 # ON_MODULE picks; all of them take a quarter of an hour in there.
 ON_MODULE ?= region region_named doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast ring_chain ring_verbs
-on_module := $(if $(filter all,$(ON_MODULE)),$(filter-out harness_test linear% steps kernel_math bench_report cuda_% executor_cuda executor_relink executor_kernels executor_dynamic executor_fault,$(c_tests)),$(ON_MODULE))
+on_module := $(if $(filter all,$(ON_MODULE)),$(filter-out harness_test linear% steps kernel_math bench_report cuda_% executor_cuda% executor_relink executor_kernels executor_dynamic executor_fault,$(c_tests)),$(ON_MODULE))
 # An emulated machine with a debug kernel takes a hundred times as long.
 $(BUILD)/vm/tests/lib_doorbell: private CPPFLAGS += -DTURNS=50000u -DASLEEP_TURNS=5000u
 on_module_tests := $(on_module:%=$(BUILD)/vm/tests/lib_%)
