@@ -102,6 +102,7 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 		/* Whatever laps an earlier executor has left there. */
 		memset(ex->commands.slots, 0, PINRING_BAR_RING_BYTES);
 		pinring_bar_flush();
+		loop->wish_mask = PINRING_FAR_WISH;
 	} else {
 		loop->commands.slots = there(ex, loop->commands.slots);
 	}

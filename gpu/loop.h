@@ -120,6 +120,11 @@ struct pinring_loop {
 	struct pinring_device_consumer replies;
 	__u64 asked;
 	const struct pinring_attachments *attachments;
+	/*
+	 * Of so many looks at the command ring, less 1, one goes to the host's wish,
+	 * too: a power of two less 1. 0: each.
+	 */
+	__u64 wish_mask;
 	__u64 limit; /* ends by itself after so many commands; 0: never */
 	__u64 idle_ns; /* ends by itself when idle for so long; 0: never */
 	/* Coordinator's own copy: a device would fetch each entry over PCIe. */

@@ -15,6 +15,8 @@
  *	loop.commands, loop.completions		as pinring_device_consumer_open()
  *						and _producer_open() filled them
  *						in, slots and head as above
+ *	loop.wish_mask				PINRING_FAR_WISH if the commands lie
+ *						in the GPU's memory
  *	loop.limit, loop.idle_ns
  *	loop.bell				the word that tells the host of answers
  *	team.workers, team.spin_ns, team.abort_ns
@@ -34,6 +36,14 @@
 #include "loop.h"
 
 #define PINRING_BLOCK_THREADS 256
+
+/*
+ * Commands in the GPU's own memory are looked at in a fraction of the time that a word
+ * of the host's takes, across PCIe: it is read at every 16th look. So a wish is obeyed
+ * up to 15 looks later, or some 60 short commands; long ones, and a look in a state
+ * that takes none, are always followed by one at the wish.
+ */
+#define PINRING_FAR_WISH 15
 
 /* In device memory; each line is written by one side, as in team_host.h. */
 struct pinring_team {

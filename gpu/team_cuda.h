@@ -448,6 +448,7 @@ struct pinring_seen {
 /* What the coordinator saw of the host's side at its last look. */
 struct pinring_intake {
 	__u64 wish;
+	__u64 looks; /* since what was seen was dropped */
 	struct pinring_seen own;
 	struct pinring_seen fed; /* by another executor: */
 	__u64 feed;
@@ -457,6 +458,7 @@ PINRING_FN void pinring_intake_drop(struct pinring_intake *in)
 {
 	in->own.count = 0;
 	in->fed.count = 0;
+	in->looks = 0;
 }
 
 /* The words of the next message in hand, or NULL. The first lane reads them all. */
@@ -487,7 +489,8 @@ PINRING_FN const __u64 *pinring_take_fed(struct pinring_loop *loop,
 /*
  * The next command, or NULL: there is none, or none is to be taken. One look is
  * one access by all lanes, to PINRING_LOOK_SLOTS slots and, at the same time, to
- * the host's wish and to one of the feeds. What more it brings needs no other look.
+ * one of the feeds and, if it is its turn, to the host's wish. What more it brings
+ * needs no other look.
  */
 PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 				     struct pinring_intake *in, int taking)
@@ -495,7 +498,7 @@ PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 	const struct pinring_device_consumer *c = &loop->commands;
 	const struct pinring_device_consumer *f = 0;
 	const __u64 *words = pinring_in_hand(c, &in->own, pinring_here.word);
-	__u64 wish, word, fed = 0;
+	__u64 wish = in->wish, word, fed = 0;
 
 	if (!words) {
 		if (loop->feeds && !pinring_take_fed(loop, in)) {
@@ -503,7 +506,8 @@ PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 			f = &loop->feed[in->feed].commands;
 		}
 		in->own.first = c->index;
-		wish = pinring_load_word(&loop->control->wanted);
+		if (!(in->looks++ & loop->wish_mask))
+			wish = pinring_load_word(&loop->control->wanted);
 		word = pinring_slot_word(c);
 		if (f) {
 			in->fed.first = f->index;

@@ -529,6 +529,63 @@ TEST_F(grid, bounded)
 	EXPECT_EQ(9, self->room->steps);
 }
 
+/* How often each lane has read a slot of the command ring, and the host's wish. */
+static struct rig *read_by;
+static unsigned long slots_read, wishes_read, end_at;
+
+static void count_reads(const uint64_t *word)
+{
+	const char *at = (const char *)word, *slots = (const char *)read_by->slots[0];
+
+	if (at == (const char *)&read_by->control.wanted)
+		__atomic_add_fetch(&wishes_read, 1, __ATOMIC_RELAXED);
+	if (at < slots || at >= slots + sizeof(read_by->slots[0]))
+		return;
+	if (__atomic_add_fetch(&slots_read, 1, __ATOMIC_RELAXED) == end_at)
+		pinring_store_word(&read_by->control.wanted,
+				   1ull << 32 | PINRING_STATE_TERMINATED);
+}
+
+/* Of a grid that finds no command, and is told to end at some look. */
+static void look_on(struct __test_metadata *_metadata, __u64 mask, bool takes)
+{
+	struct rig *r = rig_new(RIG_SLOTS, 1);
+
+	ASSERT_NE(NULL, r);
+	r->self.loop.wish_mask = mask;
+	r->self.loop.limit = takes ? 1 << 20 : 0;
+	read_by = r;
+	slots_read = wishes_read = 0;
+	end_at = 1000 * 32 + 5;
+	simt_load_hook = count_reads;
+	ASSERT_TRUE(rig_launch(r, 1, THREADS));
+	EXPECT_TRUE(rig_ends(r));
+	simt_load_hook = NULL;
+	EXPECT_EQ(PINRING_STATE_TERMINATED, rig_state(r));
+	EXPECT_TRUE(rig_free(r));
+}
+
+/* A ring in the GPU's memory is near, and the wish is not. */
+TEST_F(grid, every_so_many_looks_one_goes_to_the_wish)
+{
+	look_on(_metadata, 0, true);
+	EXPECT_EQ(slots_read, wishes_read);
+	look_on(_metadata, PINRING_FAR_WISH, true);
+	EXPECT_LE(slots_read / 16, wishes_read);
+	/* The last look, for what is to be cancelled, begins anew. */
+	EXPECT_LE(wishes_read, slots_read / 16 + 2 * 32);
+	EXPECT_LE(slots_read, end_at + 18 * 32) {
+		TH_LOG("%lu looks until the wish was seen", (slots_read - end_at) / 32);
+	}
+}
+
+/* Nobody waits for commands, but for the state. */
+TEST_F(grid, a_loop_that_takes_nothing_looks_at_nothing_but_the_wish)
+{
+	look_on(_metadata, PINRING_FAR_WISH, false);
+	EXPECT_EQ(slots_read, wishes_read);
+}
+
 /* The clock stands at `ns`, and the loop has looked at it, more than once. */
 static bool idles_at(struct rig *r, uint64_t ns)
 {

@@ -82,6 +82,7 @@ struct simt_grid {
 };
 
 void (*simt_store_hook)(uint64_t *word, uint64_t value);
+void (*simt_load_hook)(const uint64_t *word);
 __thread struct simt_dim threadIdx, blockIdx, blockDim, gridDim;
 static __thread struct block *this_block;
 
@@ -314,6 +315,13 @@ void simt_store(uint64_t *word, uint64_t value)
 		simt_store_hook(word, value);
 	else
 		__atomic_store_n(word, value, __ATOMIC_RELEASE);
+}
+
+uint64_t simt_load(const uint64_t *word)
+{
+	if (simt_load_hook)
+		simt_load_hook(word);
+	return __atomic_load_n(word, __ATOMIC_ACQUIRE);
 }
 
 static uint64_t clock_set;

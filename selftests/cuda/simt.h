@@ -42,6 +42,9 @@ void simt_join(struct simt_grid *grid);
  */
 extern void (*simt_store_hook)(uint64_t *word, uint64_t value);
 
+/* When set, each thread tells it of the words of the host's, or of a ring, that it reads. */
+extern void (*simt_load_hook)(const uint64_t *word);
+
 /* The device's clock stands at `ns` until set again; 0: it goes. */
 void simt_set_clock(uint64_t ns);
 
@@ -59,6 +62,7 @@ uint32_t simt_vote(uint32_t mask, int value);
 uint64_t simt_shuffle(uint32_t mask, uint64_t value, unsigned int from);
 void simt_nap(unsigned int ns);
 void simt_store(uint64_t *word, uint64_t value);
+uint64_t simt_load(const uint64_t *word);
 uint64_t simt_clock_ns(void);
 
 #ifdef __cplusplus
@@ -78,6 +82,7 @@ uint64_t simt_clock_ns(void);
 #define __ballot_sync(mask, value) simt_vote(mask, value)
 #define __nanosleep(ns) simt_nap(ns)
 #define __ffs(value) __builtin_ffs(value)
+#define pinring_load_word(word) simt_load((const uint64_t *)(word))
 
 template <typename T> static inline T __shfl_sync(uint32_t mask, T value, int from)
 {
