@@ -352,7 +352,8 @@ PINRING_FN void pinring_cancel_all(struct pinring_loop *loop,
 	if (pinring_lane() == 0) {
 		pinring_end_burst(loop);
 		if (late)
-			pinring_note_error(loop, -ETIMEDOUT, 0, 0, 0);
+			pinring_note_error(loop, -ETIMEDOUT, 0, PINRING_OP_NONE,
+					   0);
 	}
 }
 

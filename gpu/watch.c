@@ -35,17 +35,23 @@ void pinring_executor_fail(struct pinring_executor *ex, int error,
 			   uint32_t reason)
 {
 	struct pinring_control_block *control = ex->control;
+	const uint64_t completed = pinring_load_word(&control->completed);
 	/* The first that is not answered. */
 	const struct pinring_pending *p =
-		&ex->pending[pinring_load_word(&control->completed) &
-			     (ex->config.depth - 1)];
+		&ex->pending[completed & (ex->config.depth - 1)];
 	/* Unless it was another executor's. */
 	const uint64_t fed = pinring_load_word(&control->fed);
+	uint32_t id = 0, operation = PINRING_OP_NONE;
 
-	pinring_store_pair(&control->error, (uint32_t)error,
-			   fed ? (uint32_t)fed : p->id);
-	pinring_store_pair(&control->error_operation,
-			   fed ? (uint16_t)(fed >> 32) : p->operation, reason);
+	if (fed) {
+		id = (uint32_t)fed;
+		operation = (uint16_t)(fed >> 32);
+	} else if (__atomic_load_n(&ex->submitted, __ATOMIC_RELAXED) > completed) {
+		id = p->id;
+		operation = p->operation;
+	}
+	pinring_store_pair(&control->error, (uint32_t)error, id);
+	pinring_store_pair(&control->error_operation, operation, reason);
 	__atomic_store_n(&ex->wish, PINRING_STATE_FAILED, __ATOMIC_RELAXED);
 	/* release: who sees it reads the words above */
 	__atomic_store_n(&ex->hung, true, __ATOMIC_RELEASE);
@@ -102,19 +108,24 @@ out:
 bool pinring_executor_why(const struct pinring_executor *ex, int rc)
 {
 	const struct pinring_control_block *control = ex->control;
-	uint32_t reason;
+	uint32_t reason, operation;
 
 	if (pinring_executor_state(ex) != PINRING_STATE_FAILED)
 		return false;
 	reason = __atomic_load_n(&control->error_reason, __ATOMIC_RELAXED);
+	operation = __atomic_load_n(&control->error_operation, __ATOMIC_RELAXED);
 	if (reason < PINRING_REASON_FAULT)
 		return false;
-	pinring_fail(ex->device, rc,
-		     "the executor failed at command %u, operation %u: %s",
-		     __atomic_load_n(&control->error_id, __ATOMIC_RELAXED),
-		     __atomic_load_n(&control->error_operation,
-				     __ATOMIC_RELAXED),
-		     pinring_reason_text(reason));
+	if (operation == PINRING_OP_NONE)
+		pinring_fail(ex->device, rc,
+			     "the executor failed, no command in flight: %s",
+			     pinring_reason_text(reason));
+	else
+		pinring_fail(ex->device, rc,
+			     "the executor failed at command %u, operation %u: %s",
+			     __atomic_load_n(&control->error_id,
+					     __ATOMIC_RELAXED),
+			     operation, pinring_reason_text(reason));
 	return true;
 }
 

@@ -149,6 +149,7 @@ TEST_F(bounds, ends_when_idle_for_too_long)
 	EXPECT_LE(last + 300 * 1000000, now_ns());
 	info = info_of(self->ex);
 	EXPECT_EQ(-ETIMEDOUT, info.error);
+	EXPECT_EQ(PINRING_OP_NONE, info.error_operation);
 	EXPECT_EQ(0, info.error_id);
 	EXPECT_EQ(5, info.telemetry.processed);
 	EXPECT_EQ(-EPIPE, pinring_executor_call(self->ex, &c, SECOND, &done));

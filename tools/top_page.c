@@ -346,7 +346,10 @@ static void print_executor(struct top_page *page,
 	print(page, TOP_PLAIN,
 	      "    commands: %s, %s/s; %s failed; %s being carried out", done,
 	      rate, failed, flight);
-	if (e->error)
+	if (e->error && e->error_operation == PINRING_OP_NONE)
+		print(page, TOP_PLAIN, "    last error %d, no command in flight: %s",
+		      e->error, pinring_reason_text(e->error_reason));
+	else if (e->error)
 		print(page, TOP_PLAIN, "    last error %d: command %u, %s: %s",
 		      e->error, e->error_id,
 		      name_of(pinring_operation_name(e->error_operation),

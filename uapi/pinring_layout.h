@@ -997,7 +997,7 @@ struct pinring_control_block {
 	__u64 completed; /* completions published; in flight = taken - this */
 	__s32 error; /* -errno of the last command that failed */
 	__u32 error_id; /* its id */
-	__u32 error_operation; /* its operation */
+	__u32 error_operation; /* its operation; PINRING_OP_NONE: no command's */
 	__u32 error_reason; /* enum pinring_reason */
 	__u64 fed; /* a command of another executor's that is carried out:
 		    * 1 << 63 | operation << 32 | id; else 0 */
@@ -1119,6 +1119,8 @@ enum pinring_operation {
 				     * aux >> 28 */
 	PINRING_OP_DYNAMIC = 1000, /* and up: users' kernels, as
 				    * pinring_executor_register() returns them */
+	PINRING_OP_NONE = 65536, /* of no command: as error_operation of an
+				  * executor that ended with none in flight */
 };
 
 /* Which part of a refused command was wrong (a completion's reason). */

@@ -281,7 +281,8 @@ struct pinring_executor_info {
 	uint32_t depth;
 	int32_t error; /* -errno of the last command that failed, or 0 */
 	uint32_t error_id; /* and its id */
-	uint32_t error_operation; /* and its operation */
+	uint32_t error_operation; /* and its operation; PINRING_OP_NONE: it ended
+				   * with no command in flight, id is 0 */
 	uint64_t submitted;
 	uint64_t heartbeat; /* advances while the loop lives */
 	struct pinring_telemetry telemetry;
