@@ -49,7 +49,10 @@ struct pinring_executor_ops {
 	/* Its own: as of detach. */
 	void (*release)(struct pinring_executor *executor, void *own);
 	int (*launch)(struct pinring_executor *executor);
-	/* 0, or -errno: the loop died without a word. NULL: it cannot. */
+	/*
+	 * 0: it runs, or nobody knows; 1: it has ended, as it may have been told
+	 * to; -errno: it died. NULL: it cannot. It may wait, so without a lock.
+	 */
 	int (*alive)(struct pinring_executor *executor);
 	/* The loop was launched, and told to end; sets lost if it does not. */
 	void (*join)(struct pinring_executor *executor);
@@ -91,6 +94,7 @@ struct pinring_watch {
 	uint64_t completed, heartbeat;
 	int64_t looked; /* at this time */
 	int64_t still; /* for so long there was no change */
+	bool asking; /* a thread asks whether the loop is alive */
 };
 
 /* What host and loop share besides the executor's region: attachments first. */
@@ -160,6 +164,8 @@ struct pinring_executor {
 	/* Mapped for links, beside what is attached: link.c */
 	struct pinring_region *held[3 * PINRING_LINKS_MAX];
 	uint32_t holds;
+	uint64_t round; /* of looks, at the last one; link.c, under its lock */
+	uint32_t watchers; /* that look now, and without which it is freed */
 
 	pthread_mutex_t wish_lock; /* guards those below */
 	uint64_t epoch;
@@ -222,6 +228,9 @@ void pinring_executor_collect(struct pinring_executor *executor);
  * too long, the executor has failed. Any thread; now and then, while it waits.
  */
 void pinring_executor_watch(struct pinring_executor *executor);
+
+/* wish_lock is held: of what ops->alive said, -errno, or 0 if that was to be. */
+int pinring_executor_judge(const struct pinring_executor *executor, int alive);
 
 /* Not those to which it forwards. */
 void pinring_executor_watch_one(struct pinring_executor *executor);

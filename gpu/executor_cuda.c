@@ -207,17 +207,9 @@ static int cuda_alive(struct pinring_executor *ex)
 	/* If it would not look, the heartbeat tells. */
 	if (!pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY)
 		return 0;
-	if (rc)
-		return pinring_cuda_fail(ex->device, c->gpu->cuda, rc,
-					 "go on: the persistent kernel died");
-	/*
-	 * It says so as its last act, before the driver notices its end. Or it was
-	 * told to leave, and is about to be launched again.
-	 */
-	if (pinring_executor_state(ex) == PINRING_STATE_TERMINATED || ex->leaving)
-		return 0;
-	return pinring_fail(ex->device, -EIO,
-			    "the persistent kernel ended by itself");
+	return rc ? pinring_cuda_fail(ex->device, c->gpu->cuda, rc,
+				      "go on: the persistent kernel died") :
+		    1;
 }
 
 void pinring_cuda_nap(void)
@@ -241,7 +233,7 @@ static int wait_alive(struct pinring_executor *ex, uint64_t before)
 		ns = LAUNCH_NS;
 	deadline = pinring_deadline(ns);
 	while (pinring_load_word(&ex->control->reached) == before) {
-		rc = cuda_alive(ex);
+		rc = pinring_executor_judge(ex, cuda_alive(ex));
 		if (rc)
 			return rc;
 		if (pinring_now() >= deadline)

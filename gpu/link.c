@@ -16,8 +16,11 @@ struct ends {
 	struct pinring_executor *from, *to;
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list, and tables */
+static pthread_mutex_t tables = PTHREAD_MUTEX_INITIALIZER; /* one connects at a time */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list; held shortly */
+static pthread_cond_t unwatched = PTHREAD_COND_INITIALIZER;
 static struct ends *links;
+static uint64_t rounds;
 
 /* Everything the executor at either end needs, until it is known to all went well. */
 struct making {
@@ -163,8 +166,10 @@ static int connect_locked(struct pinring_executor *from,
 	}
 	move_rings(&m, to);
 	pinring_region_close(m.region);
+	pthread_mutex_lock(&lock);
 	*ends = (struct ends){ .next = links, .from = from, .to = to };
 	links = ends;
+	pthread_mutex_unlock(&lock);
 	/* release: pairs with the loads in pinring_learn_feeds() ... */
 	b->feed[k] = m.feed;
 	pinring_store_word(&b->feeds, k + 1);
@@ -194,9 +199,9 @@ int pinring_executor_connect(struct pinring_executor *from,
 				    "the executor that is to %s has ended",
 				    pinring_executor_ended(from) ? "forward" :
 								   "receive");
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&tables);
 	rc = connect_locked(from, to, depth);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&tables);
 	errno = saved;
 	return rc;
 }
@@ -214,6 +219,9 @@ static void forget(const struct pinring_executor *ex)
 			at = &gone->next;
 		}
 	}
+	/* Who is about to look at it comes back before it is freed. */
+	while (ex->watchers)
+		pthread_cond_wait(&unwatched, &lock);
 	pthread_mutex_unlock(&lock);
 }
 
@@ -230,14 +238,39 @@ void pinring_links_drop(struct pinring_executor *ex)
 		pinring_doorbell_close(ex->attachments->link[i].bell);
 }
 
-/* Their peers wait, whoever waits for these. */
-void pinring_links_watch(void)
+/* One that was not looked at in this round, or by whoever began a later one. */
+static struct pinring_executor *next_in(uint64_t round)
 {
 	struct ends *l;
 
+	for (l = links; l; l = l->next) {
+		if (l->to->round < round) {
+			l->to->round = round;
+			return l->to;
+		}
+	}
+	return NULL;
+}
+
+/*
+ * Their peers wait, whoever waits for these. Not under the lock: a look may take as
+ * long as a driver does, and that must hold up nobody but who closes this one.
+ */
+void pinring_links_watch(void)
+{
+	struct pinring_executor *ex;
+	uint64_t round;
+
 	if (pthread_mutex_trylock(&lock))
 		return;
-	for (l = links; l; l = l->next)
-		pinring_executor_watch_one(l->to);
+	round = ++rounds;
+	while ((ex = next_in(round))) {
+		ex->watchers++;
+		pthread_mutex_unlock(&lock);
+		pinring_executor_watch_one(ex);
+		pthread_mutex_lock(&lock);
+		if (!--ex->watchers)
+			pthread_cond_broadcast(&unwatched);
+	}
 	pthread_mutex_unlock(&lock);
 }

@@ -68,39 +68,87 @@ void pinring_executor_watch(struct pinring_executor *ex)
 		pinring_links_watch();
 }
 
+/* Since the last look; or it need not have. */
+static bool has_moved(struct pinring_executor *ex)
+{
+	const struct pinring_control_block *control = ex->control;
+	const uint64_t completed = pinring_load_word(&control->completed);
+	const uint64_t heartbeat = pinring_load_word(&control->heartbeat);
+	struct pinring_watch *w = &ex->watch;
+	const bool moved = w->completed != completed || w->heartbeat != heartbeat;
+
+	w->completed = completed;
+	w->heartbeat = heartbeat;
+	return moved || !ex->launched || ex->leaving || pinring_executor_ended(ex);
+}
+
+int pinring_executor_judge(const struct pinring_executor *ex, int alive)
+{
+	/*
+	 * It says so as its last act, before the driver notices its end. Or it was
+	 * told to leave, and is about to be launched again.
+	 */
+	if (alive <= 0 || ex->leaving ||
+	    pinring_executor_state(ex) == PINRING_STATE_TERMINATED)
+		return alive < 0 ? alive : 0;
+	return pinring_fail(ex->device, -EIO,
+			    "the persistent kernel ended by itself");
+}
+
+/*
+ * A driver may have whoever asks it wait for a kernel, and it may be a wish that ends
+ * that kernel: so wish_lock, held before and after, is not held meanwhile. The executor
+ * stays: it is the caller's, or pinring_links_watch() sees to it. But it may be told
+ * something, end, or leave and be launched again. Then what was said is out of date,
+ * and the next look asks anew.
+ */
+static bool has_died(struct pinring_executor *ex)
+{
+	const uint64_t epoch = ex->epoch;
+	int alive;
+
+	/* Another thread does, and may wait: the heartbeat tells, too. */
+	if (!ex->ops->alive || ex->watch.asking)
+		return false;
+	ex->watch.asking = true;
+	pthread_mutex_unlock(&ex->wish_lock);
+	alive = ex->ops->alive(ex);
+	pthread_mutex_lock(&ex->wish_lock);
+	ex->watch.asking = false;
+	return epoch == ex->epoch && !pinring_executor_ended(ex) &&
+	       pinring_executor_judge(ex, alive);
+}
+
 void pinring_executor_watch_one(struct pinring_executor *ex)
 {
 	const struct pinring_control_block *control = ex->control;
-	const int64_t period = watch_period(ex);
+	const int64_t period = watch_period(ex), now = pinring_now();
 	struct pinring_watch *w = &ex->watch;
-	uint64_t completed, heartbeat;
-	int64_t now = pinring_now();
+	int64_t since;
+	bool moved;
 
 	/* Held: another thread looks, or has a wish. */
 	if (pthread_mutex_trylock(&ex->wish_lock))
 		return;
-	completed = pinring_load_word(&control->completed);
-	heartbeat = pinring_load_word(&control->heartbeat);
-	if (w->completed != completed || w->heartbeat != heartbeat ||
-	    !ex->launched ||
-	    pinring_executor_ended(ex)) {
-		w->still = 0;
-	} else if (now - w->looked < STILL_NS) {
+	since = now - w->looked;
+	moved = has_moved(ex);
+	if (!moved && since < STILL_NS)
 		goto out; /* that is nothing */
-	} else if (ex->ops->alive && ex->ops->alive(ex)) {
+	w->looked = now;
+	if (moved) {
+		w->still = 0;
+	} else if (has_died(ex)) {
 		pinring_executor_fail(ex, -EFAULT, PINRING_REASON_FAULT);
-	} else if (pinring_load_word(&control->taken) == completed &&
-		   !pinring_load_word(&control->fed)) {
+	} else if (has_moved(ex) ||
+		   (pinring_load_word(&control->taken) == w->completed &&
+		    !pinring_load_word(&control->fed))) {
 		w->still = 0;
 	} else {
-		w->still += now - w->looked < period ? now - w->looked : period;
+		w->still += since < period ? since : period;
 		if (period != INT64_MAX && w->still >= LOOKS * period)
 			pinring_executor_fail(ex, -ETIMEDOUT,
 					      PINRING_REASON_HUNG);
 	}
-	w->completed = completed;
-	w->heartbeat = heartbeat;
-	w->looked = now;
 out:
 	pthread_mutex_unlock(&ex->wish_lock);
 }

@@ -8,6 +8,7 @@
 #include <kselftest_harness.h>
 
 #include <fcntl.h>
+#include <pthread.h>
 #include <sys/wait.h>
 
 #include <pinring/pinring.h>
@@ -496,6 +497,99 @@ TEST_F(cuda, a_kernel_that_dies_with_nothing_to_do_names_no_command)
 	EXPECT_EQ(0, info_of(ex).error_id);
 	EXPECT_EQ(PINRING_REASON_FAULT, info_of(ex).error_reason);
 	EXPECT_EQ(0, pinring_executor_close(ex, 10 * SECOND));
+}
+
+struct waiter {
+	struct pinring_executor *ex;
+	uint64_t ticket;
+	struct pinring_completion done;
+	int rc;
+};
+
+static void *wait_for_it(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = pinring_executor_wait(w->ex, w->ticket, 60 * SECOND, &w->done);
+	return NULL;
+}
+
+static void hold_query(int how)
+{
+	__atomic_store_n(&gpu->hold_query, how, __ATOMIC_RELEASE);
+}
+
+/* It may be the very wish that lets the driver go on. */
+TEST_F(cuda, a_driver_that_has_its_caller_wait_holds_up_no_wish)
+{
+	struct pinring_command c = nop();
+	struct waiter w = { .rc = 1 };
+	pthread_t thread;
+
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &w.ex));
+	ASSERT_OK(pinring_executor_pause(w.ex));
+	ASSERT_OK(pinring_executor_wait_state(w.ex, PINRING_STATE_PAUSED, 20 * SECOND));
+	kill_kernels();
+	self->lost = true;
+	ASSERT_OK(pinring_executor_submit(w.ex, &c, &w.ticket));
+	hold_query(1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_it, &w));
+	ASSERT_TRUE(COMES_TRUE(look().query_held == 1));
+	ASSERT_OK(pinring_executor_activate(w.ex));
+	ASSERT_OK(pinring_executor_terminate(w.ex));
+	EXPECT_EQ(1, w.rc);
+	/* What it says is older than that, but true yet when it is asked again. */
+	hold_query(0);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(-EPIPE, w.rc);
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(w.ex));
+	EXPECT_EQ(PINRING_REASON_FAULT, info_of(w.ex).error_reason);
+	EXPECT_EQ(1, pinring_executor_close(w.ex, 10 * SECOND));
+}
+
+/* Nor does one of the GPU that somebody forwards to. */
+TEST_F(cuda, who_looks_at_a_peers_gpu_holds_up_no_other_executor)
+{
+	struct pinring_executor *to, *third, *fourth;
+	struct pinring_command c = nop();
+	struct pinring_device_slot *slot;
+	struct pinring_object_info o;
+	struct waiter w = { .rc = 1 };
+	pthread_t thread;
+
+	ASSERT_OK(pinring_object_create(self->r, "slot", PINRING_OBJECT_BYTES, 64, 64, &o));
+	slot = pinring_region_at(self->r, o.offset, o.length);
+	pinring_pack_command(slot->word, &c);
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &to));
+	self->config.kind = PINRING_EXECUTOR_HOST;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &w.ex));
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &third));
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &fourth));
+	ASSERT_EQ(0, pinring_executor_attach(w.ex, self->r));
+	ASSERT_EQ(0, pinring_executor_connect(w.ex, to, 0));
+	kill_kernels();
+	self->lost = true;
+	c.operation = PINRING_OP_FORWARD;
+	c.count = 1;
+	c.a.offset = o.offset;
+	ASSERT_OK(pinring_executor_call(w.ex, &c, 20 * SECOND, &w.done));
+	ASSERT_EQ(0, w.done.status);
+	c.operation = PINRING_OP_JOIN;
+	ASSERT_OK(pinring_executor_submit(w.ex, &c, &w.ticket));
+	hold_query(1);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for_it, &w));
+	ASSERT_TRUE(COMES_TRUE(look().query_held == 1));
+	EXPECT_EQ(0, pinring_executor_connect(third, fourth, 0));
+	EXPECT_EQ(0, pinring_executor_close(third, 10 * SECOND));
+	EXPECT_EQ(0, pinring_executor_close(fourth, 10 * SECOND));
+	EXPECT_EQ(1, w.rc);
+	hold_query(0);
+	ASSERT_EQ(0, pthread_join(thread, NULL));
+	EXPECT_EQ(0, w.rc);
+	EXPECT_EQ(-EPIPE, w.done.status);
+	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(to));
+	EXPECT_EQ(0, pinring_executor_close(w.ex, 10 * SECOND));
+	pinring_executor_close(to, 10 * SECOND);
 }
 
 static int open_files(void)

@@ -385,6 +385,77 @@ TEST_F_TIMEOUT(relink, wishes_count_that_come_in_the_meantime, 120)
 	ASSERT_OK(ADDS(self->ex));
 }
 
+struct waiter {
+	struct pinring_executor *ex;
+	uint64_t ticket;
+	struct pinring_completion done;
+	uint32_t operation;
+	int rc;
+};
+
+static void *wait_for_it(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = pinring_executor_wait(w->ex, w->ticket, 60 * SECOND, &w->done);
+	return NULL;
+}
+
+static void *add_k0(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = add_text(w->ex, "k0", other_kernels[0], &w->operation);
+	return NULL;
+}
+
+static void set(int *gate, int value)
+{
+	__atomic_store_n(gate, value, __ATOMIC_RELEASE);
+}
+
+/*
+ * Of a loop that left, the driver says that it has ended; it may be back before that
+ * was heard.
+ */
+TEST_F_TIMEOUT(relink, what_the_driver_said_of_the_loop_before_this_one_is_old, 120)
+{
+	struct waiter waits = { .ex = self->ex, .rc = 1 }, adds = { .ex = self->ex };
+	struct pinring_command c;
+	pthread_t waiter, adder;
+	uint32_t operation;
+
+	ASSERT_OK(add_text(self->ex, "until", INCLUDE
+		"PINRING_KERNEL(until)\n"
+		"{ while (!__atomic_load_n((int *)dst, __ATOMIC_ACQUIRE)) ; }\n", &operation));
+	c = whole(self, operation);
+	self->at_dst[0] = 0;
+	set(&gpu->hold_query, 1);
+	ASSERT_OK(pinring_executor_submit(self->ex, &c, &waits.ticket));
+	/* It stands still, and who waits asks the driver; but is slow. */
+	ASSERT_EQ(0, pthread_create(&waiter, NULL, wait_for_it, &waits));
+	ASSERT_TRUE(COMES_TRUE(look().query_held == 1));
+	set(&gpu->hold_load, 1);
+	ASSERT_EQ(0, pthread_create(&adder, NULL, add_k0, &adds));
+	set((int *)(void *)self->at_dst, 1);
+	/* It is compiled before. */
+	ASSERT_TRUE(COMES_TRUE(look().load_held == 1) || COMES_TRUE(look().load_held == 1));
+	/* Gone: the driver says so, ... */
+	set(&gpu->hold_query, 2);
+	ASSERT_TRUE(COMES_TRUE(look().query_held == 2));
+	set(&gpu->hold_load, 0);
+	ASSERT_EQ(0, pthread_join(adder, NULL));
+	ASSERT_EQ(0, adds.rc);
+	/* ... of one that is back now. */
+	set(&gpu->hold_query, 0);
+	ASSERT_EQ(0, pthread_join(waiter, NULL));
+	EXPECT_EQ(0, waits.rc);
+	EXPECT_EQ(0, waits.done.status);
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->ex));
+	ASSERT_OK(runs(self, self->ex, adds.operation, 1, 1));
+	ASSERT_OK(ADDS(self->other));
+}
+
 /* Executors on another GPU are in another context, and go on as they are. */
 TEST_F(relink, those_on_the_same_gpu_pause_too)
 {

@@ -14,6 +14,7 @@ struct fake_cuda_state {
 	int misuse; /* calls with a handle or an address that is none */
 	int while_running; /* calls that a persistent kernel may block */
 	int planned; /* a call that is to fail has not yet come */
+	int query_held, load_held; /* a caller, as below */
 	int same_address; /* pages the "GPU" finds where the host does */
 };
 
@@ -28,6 +29,11 @@ struct fake_cuda_gpu {
 	int refuse_launches; /* so many of the next */
 	int busy; /* kernels are queued and do not start */
 	int partly; /* they do, but for their last block */
+	/*
+	 * Atomic. 1: the next caller of cuStreamQuery waits before it looks; then 2:
+	 * it waits with what it saw; then 0. And whoever loads a module, until 0.
+	 */
+	int hold_query, hold_load;
 	int dmabuf; /* memory can be exported; FAKE_DMABUF_NO_MMAP: in vain */
 	int memory; /* what is allocated from now on; 0: of the context */
 };

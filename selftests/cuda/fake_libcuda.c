@@ -106,6 +106,9 @@ static struct fake_cuda_gpu gpu = {
 	.registers = 64, .linked_registers = 64,
 };
 
+/* Callers that a test holds up: 1, before, or 2, with the answer. Nobody else waits. */
+static int query_held, load_held;
+
 API void fake_cuda_fail(const char *symbol, int nth, int rc)
 {
 	pthread_mutex_lock(&lock);
@@ -136,6 +139,8 @@ API struct fake_cuda_state fake_cuda_look(void)
 	for (m = modules; m; m = m->next)
 		copy.modules++;
 	copy.planned = planned.countdown != 0;
+	copy.query_held = __atomic_load_n(&query_held, __ATOMIC_ACQUIRE);
+	copy.load_held = __atomic_load_n(&load_held, __ATOMIC_ACQUIRE);
 	pthread_mutex_unlock(&lock);
 	copy.depth = depth;
 	return copy;
@@ -190,6 +195,39 @@ __attribute__((constructor)) static void begin(void)
 {
 	simt_store_hook = store_unless_dead;
 	take_environment();
+}
+
+/* The gates of fake_cuda.h. */
+static void hold_while(const int *held, int value)
+{
+	while (__atomic_load_n(held, __ATOMIC_ACQUIRE) == value)
+		usleep(200);
+}
+
+static bool hold_query(void)
+{
+	int none = 0;
+
+	if (__atomic_load_n(&gpu.hold_query, __ATOMIC_ACQUIRE) != 1 ||
+	    !__atomic_compare_exchange_n(&query_held, &none, 1, false, __ATOMIC_ACQ_REL,
+					 __ATOMIC_RELAXED))
+		return false;
+	hold_while(&gpu.hold_query, 1);
+	return true;
+}
+
+static void hold_answer(void)
+{
+	__atomic_store_n(&query_held, 2, __ATOMIC_RELEASE);
+	hold_while(&gpu.hold_query, 2);
+	__atomic_store_n(&query_held, 0, __ATOMIC_RELEASE);
+}
+
+static void hold_load(void)
+{
+	__atomic_add_fetch(&load_held, 1, __ATOMIC_ACQ_REL);
+	hold_while(&gpu.hold_load, 1);
+	__atomic_sub_fetch(&load_held, 1, __ATOMIC_ACQ_REL);
 }
 
 /* Every call begins here. 0, or what it is to return. */
@@ -401,6 +439,7 @@ API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 	struct cuda_module *m;
 	void *entry;
 
+	hold_load();
 	ENTER("cuModuleLoadData", true);
 	/* What a real driver may wait for, for ever. */
 	state.while_running += running() > 0;
@@ -793,7 +832,7 @@ API cuda_result cuStreamDestroy_v2(cuda_stream stream)
 	return leave(CUDA_OK);
 }
 
-API cuda_result cuStreamQuery(cuda_stream stream)
+static cuda_result query(cuda_stream stream)
 {
 	ENTER("cuStreamQuery", true);
 	if (stream->error)
@@ -802,6 +841,16 @@ API cuda_result cuStreamQuery(cuda_stream stream)
 				     (stream->grid && simt_running(stream->grid)) ?
 			     CUDA_NOT_READY :
 			     CUDA_OK);
+}
+
+API cuda_result cuStreamQuery(cuda_stream stream)
+{
+	const bool held = hold_query();
+	cuda_result rc = query(stream);
+
+	if (held)
+		hold_answer();
+	return rc;
 }
 
 API cuda_result cuLaunchCooperativeKernel(
