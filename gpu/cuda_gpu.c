@@ -402,13 +402,18 @@ static int fail_register(struct pinring_gpu *gpu, struct pinring_device *device,
 			 cuda_result error, size_t size)
 {
 	struct rlimit limit;
+	char what[80];
 
-	if (!getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < size)
+	/* What a driver says when the kernel would not pin the pages. */
+	if ((error == CUDA_OUT_OF_MEMORY || error == CUDA_OPERATING_SYSTEM ||
+	     error == CUDA_NOT_PERMITTED) &&
+	    !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < size)
 		return pinring_fail(device, -ENOMEM,
-				    "cannot pin %zu bytes for the GPU: RLIMIT_MEMLOCK is %llu (ulimit -l, or LimitMEMLOCK= of systemd)",
-				    size, (unsigned long long)limit.rlim_cur);
-	return pinring_cuda_fail(device, gpu->cuda, error,
-				 "register memory with the GPU");
+				    "cannot pin %zu bytes for the GPU (%d): RLIMIT_MEMLOCK is %llu (ulimit -l, or LimitMEMLOCK= of systemd)",
+				    size, error,
+				    (unsigned long long)limit.rlim_cur);
+	snprintf(what, sizeof(what), "register %zu bytes with the GPU", size);
+	return pinring_cuda_fail(device, gpu->cuda, error, what);
 }
 
 static int register_pages(struct pinring_gpu *gpu,

@@ -9,6 +9,7 @@
 
 #include <fcntl.h>
 #include <pthread.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include <pinring/pinring.h>
@@ -700,6 +701,57 @@ TEST_F(cuda, the_command_ring_through_gdrcopy)
 	EXPECT_EQ(0, gdr->pinned);
 	EXPECT_EQ(0, gdr->mapped);
 	EXPECT_EQ(0, gdr->misuse);
+}
+
+/* The limit on locked memory is blamed for what it may have done, and nothing else. */
+TEST_F(cuda, memory_that_cannot_be_registered_is_told_from_the_limit)
+{
+	static const struct {
+		int error, rc;
+		bool limit;
+	} cases[] = {
+		{ CUDA_OUT_OF_MEMORY, -ENOMEM, true },
+		{ CUDA_OPERATING_SYSTEM, -EIO, true },
+		{ CUDA_NOT_PERMITTED, -EPERM, true },
+		{ 1, -EIO, false },
+		{ CUDA_NOT_SUPPORTED, -EOPNOTSUPP, false },
+		{ 719, -EIO, false }, /* an earlier kernel died */
+	};
+	const unsigned long long size = pinring_region_size(self->r);
+	struct rlimit before, limit;
+	struct pinring_executor *ex;
+	char says[96];
+
+	ASSERT_OK(pinring_executor_create(self->device, &self->config, &ex));
+	ASSERT_EQ(0, getrlimit(RLIMIT_MEMLOCK, &before));
+	for (int small = 0; small < 2; small++) {
+		limit = before;
+		limit.rlim_cur = small ? 65536 : before.rlim_max;
+		ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &limit));
+		for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+			const bool blamed = cases[i].limit && limit.rlim_cur < size;
+
+			fail("cuMemHostRegister_v2", 1, cases[i].error);
+			if (blamed) {
+				EXPECT_EQ(-ENOMEM, pinring_executor_attach(ex, self->r));
+				snprintf(says, sizeof(says), "pin %llu bytes", size);
+				SAYS(says);
+				snprintf(says, sizeof(says), "RLIMIT_MEMLOCK is %llu ",
+					 (unsigned long long)limit.rlim_cur);
+				SAYS(says);
+			} else {
+				EXPECT_EQ(cases[i].rc, pinring_executor_attach(ex, self->r));
+				snprintf(says, sizeof(says),
+					 "register %llu bytes with the GPU: FAKE_ERROR_%d ",
+					 size, cases[i].error);
+				SAYS(says);
+				EXPECT_EQ(NULL, strstr(pinring_error(), "MEMLOCK"));
+			}
+		}
+	}
+	ASSERT_EQ(0, setrlimit(RLIMIT_MEMLOCK, &before));
+	EXPECT_EQ(0, pinring_executor_attach(ex, self->r));
+	EXPECT_EQ(0, pinring_executor_close(ex, 0));
 }
 
 /* Nobody waits for ever for a GPU that another kernel fills. */
