@@ -42,28 +42,52 @@ explain(struct pinring_bar *bar, const char *format, ...)
 	va_end(args);
 }
 
-static bool by_dmabuf(const struct pinring_cuda *cuda, struct pinring_bar *bar)
+/* 0; or an errno: of mmap(), or EOPNOTSUPP: the driver does not export it so. */
+static int map_dmabuf(const struct pinring_cuda *cuda, struct pinring_bar *bar,
+		      unsigned long long flags)
 {
 	void *at;
-	int fd = -1;
+	int fd = -1, error;
 
 	if (!cuda->memory_handle ||
 	    cuda->memory_handle(&fd, bar->address, bar->size,
-				CUDA_HANDLE_DMA_BUF, 0)) {
-		explain(bar, "the driver exports no dma-buf; ");
-		return false;
-	}
+				CUDA_HANDLE_DMA_BUF, flags))
+		return EOPNOTSUPP;
 	at = mmap(NULL, bar->size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (at == MAP_FAILED) {
-		explain(bar, "its dma-buf cannot be mapped: %m; ");
+		error = errno;
 		close(fd);
-		return false;
+		return error;
 	}
 	bar->base = at;
 	bar->dmabuf = fd;
-	snprintf(bar->text, sizeof(bar->text),
-		 "in GPU memory, mapped through its dma-buf");
-	return true;
+	return 0;
+}
+
+/*
+ * As the driver would have it, and then, where that is another way into the GPU or
+ * none that a CPU may map, through PCIe for certain.
+ */
+static bool by_dmabuf(const struct pinring_cuda *cuda, struct pinring_bar *bar)
+{
+	int first = map_dmabuf(cuda, bar, 0);
+	int error = first ? map_dmabuf(cuda, bar, CUDA_DMA_BUF_PCIE) : 0;
+
+	if (!error) {
+		snprintf(bar->text, sizeof(bar->text),
+			 "in GPU memory, mapped through its dma-buf%s",
+			 first ? " (PCIe)" : "");
+		return true;
+	}
+	/* An older driver knows no other way. */
+	if (error == EOPNOTSUPP)
+		error = first;
+	if (error == EOPNOTSUPP)
+		explain(bar, "the driver exports no dma-buf; ");
+	else
+		explain(bar, "its dma-buf cannot be mapped: %s; ",
+			strerror(error));
+	return false;
 }
 
 static bool find_gdrapi(struct pinring_bar *bar)

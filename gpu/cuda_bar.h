@@ -8,7 +8,8 @@
  * microseconds. Two ways lead there, tried in this order:
  *
  *	dma-buf		the driver exports the memory, and mmap() of that works
- *			(since 13.3; older ones refuse it)
+ *			(since 13.3; older ones refuse it); if not as the driver
+ *			chooses, then through PCIe, which it is asked for (since 12.8)
  *	libgdrapi	of gdrcopy, whose kernel module gdrdrv must be loaded
  */
 #ifndef PINRING_GPU_CUDA_BAR_H

@@ -77,6 +77,7 @@ enum {
 #define CUDA_REGISTER_DEVICEMAP 2
 #define CUDA_LOADING_LAZY 2
 #define CUDA_HANDLE_DMA_BUF 1
+#define CUDA_DMA_BUF_PCIE 1 /* through BAR1, where there are other ways, too */
 
 /* member, symbol, parameters */
 #define PINRING_CUDA_FUNCTIONS(F)                                              \

@@ -657,6 +657,20 @@ TEST_F(cuda, the_command_ring_lies_in_gpu_memory)
 	EXPECT_EQ(files, open_files());
 }
 
+/* Where the GPU can be reached in other ways, and a CPU can map none of them. */
+TEST_F(cuda, the_command_ring_in_gpu_memory_through_pcie_if_that_must_be_asked_for)
+{
+	const char *through = "in GPU memory, mapped through its dma-buf (PCIe)";
+	int files = open_files();
+
+	self->config.depth = 4;
+	gpu->dmabuf = FAKE_DMABUF_PCIE;
+	EXPECT_STREQ(through, ring_lies(self, 5));
+	gpu->dmabuf = FAKE_DMABUF_PCIE_ONLY;
+	EXPECT_STREQ(through, ring_lies(self, 5));
+	EXPECT_EQ(files, open_files());
+}
+
 TEST_F(cuda, the_command_ring_falls_back_to_host_memory)
 {
 	/* Then it is libgdrapi's turn, which may be on this machine or not. */

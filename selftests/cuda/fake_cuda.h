@@ -34,11 +34,13 @@ struct fake_cuda_gpu {
 	 * it waits with what it saw; then 0. And whoever loads a module, until 0.
 	 */
 	int hold_query, hold_load;
-	int dmabuf; /* memory can be exported; FAKE_DMABUF_NO_MMAP: in vain */
+	int dmabuf; /* memory can be exported; or FAKE_DMABUF_... */
 	int memory; /* what is allocated from now on; 0: of the context */
 };
 
-#define FAKE_DMABUF_NO_MMAP 2
+#define FAKE_DMABUF_NO_MMAP 2 /* in vain */
+#define FAKE_DMABUF_PCIE 3 /* in vain, but through PCIe */
+#define FAKE_DMABUF_PCIE_ONLY 4 /* through PCIe, or not at all */
 #define FAKE_MEMORY_MANAGED 1
 #define FAKE_MEMORY_OF_A_POOL 2
 #define FAKE_MEMORY_OF_A_CONTEXT 3 /* that is not the primary one */

@@ -778,9 +778,14 @@ API cuda_result cuMemGetHandleForAddressRange(void *handle, cuda_address at,
 	if (!gpu.dmabuf)
 		return leave(CUDA_NOT_SUPPORTED);
 	if (!on_device(at, size) || at % 4096 || size % 4096 ||
-	    type != CUDA_HANDLE_DMA_BUF || flags)
+	    type != CUDA_HANDLE_DMA_BUF || flags & ~(unsigned long long)CUDA_DMA_BUF_PCIE)
 		return leave(INVALID_VALUE);
-	fd = gpu.dmabuf == FAKE_DMABUF_NO_MMAP ?
+	/* A driver that knows no flags refuses them, one with one way only does, too. */
+	if (flags && gpu.dmabuf != FAKE_DMABUF_PCIE && gpu.dmabuf != FAKE_DMABUF_PCIE_ONLY)
+		return leave(CUDA_NOT_SUPPORTED);
+	if (!flags && gpu.dmabuf == FAKE_DMABUF_PCIE_ONLY)
+		return leave(CUDA_NOT_SUPPORTED);
+	fd = gpu.dmabuf == FAKE_DMABUF_NO_MMAP || (gpu.dmabuf == FAKE_DMABUF_PCIE && !flags) ?
 		     open("/dev/null", O_RDWR | O_CLOEXEC) :
 		     export_pages(at, size);
 	memcpy(handle, &fd, sizeof(fd));
