@@ -347,6 +347,8 @@ $(BUILD)/selftests/cuda/bench/libcuda.so.1: $(bench_cuda_obj) $(SIMT)
 	$(say) LD $@
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-soname,$(@F) -Wl,-Bsymbolic $^ -lpthread -o $@
+$(BUILD)/selftests/cuda_bench: EXTRA_LIBS = $(SIMT) $(BUILD)/selftests/cuda/bench_kernels.o
+$(BUILD)/selftests/cuda_bench: $(SIMT) $(BUILD)/selftests/cuda/bench_kernels.o
 -include $(bench_cuda_obj:.o=.d)
 
 # It runs the victim that lies beside it.

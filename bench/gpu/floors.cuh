@@ -32,13 +32,23 @@ extern "C" __global__ void bench_tick(__u64 *counter, __u64 *word)
 	pinring_store_word(word, n);
 }
 
-/* A persistent kernel that does nothing. */
-extern "C" __global__ void bench_hold(const __u64 *stop, __u64 *alive)
+/*
+ * A persistent kernel that does nothing: one lane polls the host's word, the first of
+ * each other block one in GPU memory, and the rest is parked. *over is 0 at first.
+ */
+extern "C" __global__ void bench_hold(const __u64 *stop, __u64 *alive,
+				      __u64 *over)
 {
-	if (blockIdx.x == 0 && threadIdx.x == 0)
+	if (blockIdx.x == 0 && threadIdx.x == 0) {
 		pinring_store_word(alive, 1);
-	while (pinring_load_word(stop) != BENCH_STOP)
-		pinring_relax();
+		while (pinring_load_word(stop) != BENCH_STOP)
+			pinring_relax();
+		bench_arrive(over);
+	} else if (threadIdx.x == 0) {
+		while (!bench_arrived(over))
+			pinring_relax();
+	}
+	__syncthreads();
 }
 
 /*

@@ -92,7 +92,7 @@ static void *make_call(void *arg)
 struct holder {
 	cuda_function hold;
 	uint64_t *stop, *alive;
-	cuda_address stop_there, alive_there;
+	cuda_address stop_there, alive_there, over;
 	unsigned int blocks;
 };
 
@@ -100,8 +100,10 @@ static void hold(const struct gpu *g, struct holder *h)
 {
 	*h->stop = 0;
 	*h->alive = 0;
+	gpu_check(g, g->call.set(h->over, 0, 8, g->stream), "clear a word");
 	gpu_launch_cooperative(g, h->hold, h->blocks, 1024,
-			       GPU_PARAMETERS(&h->stop_there, &h->alive_there));
+			       GPU_PARAMETERS(&h->stop_there, &h->alive_there,
+					      &h->over));
 	await_word(h->alive, 1, "a persistent kernel");
 }
 
@@ -174,6 +176,7 @@ void bench_gpu_hazards(const struct gpu_options *o)
 	h.hold = gpu_kernel(&g, "bench_hold");
 	h.stop = gpu_pinned(&g, 4096, &h.stop_there);
 	h.alive = gpu_pinned(&g, 4096, &h.alive_there);
+	h.over = gpu_memory(&g, 4096);
 	if (posix_memalign(&memory, BYTES, BYTES))
 		gpu_die("no memory");
 	memset(memory, 0, BYTES);
