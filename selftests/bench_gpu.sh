@@ -115,8 +115,39 @@ done
 
 # A kernel that never ends costs its group, and no other one.
 out=$(LD_LIBRARY_PATH=$fake BENCH_LIBCUDA_HANG=bench_push_one \
-	"$bench" --quick --only push --limit 30 2>&1 </dev/null) && rc=0 || rc=$?
+	"$bench" --quick --only push --limit 3 2>&1 </dev/null) && rc=0 || rc=$?
 is_one "a group that hangs misses its targets" $rc
-shows "and is killed" "killed: it took longer than 2 s"
+shows "and is killed" "killed: it took longer than 3 s"
 shows "each row that it owes is named" "missed: push, a warp"
+
+# Groups that take all they get leave the others theirs.
+out=$(LD_LIBRARY_PATH=$fake BENCH_LIBCUDA_HANG=all \
+	"$bench" --quick --limit 40 2>&1 </dev/null) && rc=0 || rc=$?
+is_one "a GPU on which everything hangs" $rc
+# Of 40 s, 60 in 650: how far the last ones come depends on who else has the CPU.
+name="the first one that hangs is killed when its share is over"
+case $out in
+*"floors: killed: it took longer than "[123]" s"*) pass "$name" ;;
+*) fail "$name" "$out" ;;
+esac
+for row in floors "nop, submit to completion, p50" "push, a warp" "8-byte words torn" \
+	"mixed 64^3, an iteration" barrier hazards; do
+	shows "$row is in the table, with the reason" "
+$row  "
+done
+
+# And what has none is not left out without a word.
+LD_LIBRARY_PATH=$fake "$bench" --quick --limit 1 --json "$tmp/results/none.json" \
+	>"$tmp/table" 2>/dev/null </dev/null || true
+name="groups for which no time is left are in the table"
+if [ "$(grep -c 'no time was left for it: --limit' "$tmp/table")" -ge 13 ]; then
+	pass "$name"
+else
+	fail "$name" "$(cat "$tmp/table")"
+fi
+# All the rest is the last one's.
+for group in probe floors barrier; do
+	check "$group is in the table" grep -q "^$group  .*not measured" "$tmp/table"
+	check "and in the JSON" grep -q "\"name\": \"$group\".*no time was left" "$tmp/results/none.json"
+done
 finish

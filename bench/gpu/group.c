@@ -65,23 +65,25 @@ static bool reported(const char *name)
 	return false;
 }
 
-static void report_owed(const struct group *group, const char *why)
+/* Nothing that was to be measured is missing without a word. */
+static void report_owed(const struct group *group, const char *why, bool failed)
 {
 	unsigned int i;
 
 	for (i = 0; i < GROUP_OWES_MAX && group->owes[i].name; i++) {
-		if (!reported(group->owes[i].name))
+		if (!paper || !reported(group->owes[i].name))
 			report_absent(group->owes[i].name,
 				      group->owes[i].target, why);
 	}
+	if (!i && failed)
+		report_absent(group->name, 0.0, why);
 }
 
 void group_absent(const struct group *group, const char *why)
 {
-	unsigned int i;
-
-	for (i = 0; i < GROUP_OWES_MAX && group->owes[i].name; i++)
-		report_absent(group->owes[i].name, group->owes[i].target, why);
+	if (paper)
+		memset(paper, 0, sizeof(*paper));
+	report_owed(group, why, true);
 }
 
 /* false: still there at the deadline. */
@@ -173,5 +175,5 @@ void group_run(const struct group *group, const struct gpu_options *o,
 		report_command(&paper->command[i]);
 	if (!well)
 		fprintf(stderr, "  %s: %s\n", group->name, why);
-	report_owed(group, why);
+	report_owed(group, why, !well);
 }

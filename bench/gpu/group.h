@@ -25,7 +25,7 @@ struct gpu_options {
 struct group {
 	const char *name, *what;
 	void (*run)(const struct gpu_options *o);
-	unsigned int seconds; /* it may take, of LIMIT_SECONDS for all */
+	unsigned int seconds; /* it may take, beside those of the others */
 	bool launches; /* it needs a GPU; else a host executor can try it */
 	struct {
 		const char *name;
@@ -33,7 +33,10 @@ struct group {
 	} owes[GROUP_OWES_MAX];
 };
 
-/* Within so many seconds at most; reports its rows, and those that it owes. */
+/*
+ * Within so many seconds at most; reports its rows, and those that it owes. Of one that
+ * owes none, and failed or did not run, there is a row of its name, with the reason.
+ */
 void group_run(const struct group *group, const struct gpu_options *o,
 	       unsigned int seconds);
 /* For a group that cannot run at all. */

@@ -6,7 +6,7 @@
  * fake_libcuda.c is strict about all that the executor asks of a driver. This one
  * launches any kernel of bench/gpu, in the order of its stream and behind the caller's
  * back, and refuses what it knows to hang beside a persistent loop on a real one.
- * BENCH_LIBCUDA_HANG=NAME: this kernel never ends.
+ * BENCH_LIBCUDA_HANG=NAME: this kernel never ends; "all": none does.
  */
 #define _GNU_SOURCE
 #include <pthread.h>
@@ -83,7 +83,7 @@ static void launch(struct operation *o)
 	struct simt_grid *grid;
 	unsigned int b, t;
 
-	while (hang && !strcmp(hang, o->f->name))
+	while (hang && (!strcmp(hang, o->f->name) || !strcmp(hang, "all")))
 		sleep(1);
 	if (o->f->meets) {
 		grid = simt_launch(o->f->run, o->parameters, o->blocks,
