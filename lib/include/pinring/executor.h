@@ -151,7 +151,12 @@ PINRING_API int pinring_executor_detach(struct pinring_executor *executor,
  *	PINRING_OP_FORWARD	count commands, which lie at a: pinring_pack_command()
  *	PINRING_OP_JOIN		waits until all of them are answered
  *
- * (docs/executor.md, "Links"). Up to `depth` commands are under way over it, a power
+ * (docs/executor.md, "Links"). The link's rings lie in host memory, wherever the two
+ * run: a GPU finds a command, or an answer, by a read across PCIe, which up to four
+ * share, as it does the host's commands when these lie there. No CPU takes part, but
+ * the words' way is no shorter than by the host's memory.
+ *
+ * Up to `depth` commands are under way over it, a power
  * of two from 4 to 65536; 0: 64. It lasts until either is closed, which may come in any
  * order. Any thread, while neither is being closed. To one that is bounded by
  * commands_max only before its launch.
