@@ -131,7 +131,7 @@ told()
 END
 }
 
-# test_executor WORD WHERE [MORE]: more, if its commands lie in GPU memory
+# test_executor WORD WHERE MORE MEMORY: more, if its commands lie in GPU memory
 test_executor()
 {
 	begin executor-$$ "$1"
@@ -143,6 +143,8 @@ test_executor()
 	done
 	is "an executor on $2" "  executor on $2: active, N% idle$3" "$(executor | head -n 1)"
 	is "what it has done, and what went wrong" "$(told)" "$(executor | sed -n 2,3p)"
+	is "in how much of a GPU's memory it works" "$4" \
+		"$(executor | sed -n 's/^ *work in //p')"
 	is "of each operation how often, and in what time" \
 		"nop 1 not timed, add 4 half below N, 99% below N" \
 		"$(executor | awk '$1 == "nop" || $1 == "add" { $1 = $1; printf "%s%s", n++ ? ", " : "", $0 }')"
@@ -156,6 +158,7 @@ region, = [r for r in json.load(open(sys.argv[1]))["regions"] if r["pid"] == int
 e = region["executor"]
 assert e["kind"] == sys.argv[3] and e.get("gpu", 0) == 0 and e["workers"] == 2
 assert e["processed"] == 5 and e["failed"] == 1 and e["elements"] == 9000
+assert e["gpu_bytes"] == (3 << 20 if sys.argv[3] == "cuda" else 0)
 assert e["taken"] == e["completed"] == 5 and 0 <= e["idle"] <= 1
 assert e["idle_ns"] <= e["alive_ns"] and e["state"] == "active"
 assert (e["error"]["errno"], e["error"]["id"], e["error"]["operation"]) == (22, 7, 3)
@@ -172,13 +175,13 @@ assert "p50_below_ns" not in nop and 0 < add["p50_below_ns"] <= add["p99_below_n
 
 test_executors()
 {
-	test_executor host "2 host threads" ""
+	test_executor host "2 host threads" "" ""
 	LD_LIBRARY_PATH=$build/selftests/cuda
 	FAKE_CUDA=dmabuf
 	export LD_LIBRARY_PATH FAKE_CUDA
 	if "$pinring" info | grep -q "^gpu *0 *yes"; then
 		# Its slots cannot be seen, so there is no telling how full it is.
-		test_executor cuda "GPU 0, 2 blocks" ", commands in GPU memory"
+		test_executor cuda "GPU 0, 2 blocks" ", commands in GPU memory" "3 MiB of GPU memory"
 	else
 		skip "an executor on a GPU" "built without g++ or nvcc"
 	fi

@@ -219,6 +219,8 @@ static void execute(struct pinring_device *device, const char *name,
 	config.threads = 2;
 	check(pinring_executor_start(device, &config, &ex), "executor");
 	check(pinring_executor_attach(ex, region), "executor");
+	if (kind == PINRING_EXECUTOR_CUDA)
+		check(pinring_executor_allocate(ex, 3 << 20, NULL), "memory");
 	add.dst.offset = info.offset;
 	add.a = add.dst;
 	add.b = add.dst;

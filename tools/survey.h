@@ -50,6 +50,7 @@ struct survey_executor {
 	uint32_t kind; /* enum pinring_executor_kind; 0: not told */
 	uint32_t gpu, workers;
 	bool commands_apart; /* the command ring is in GPU memory */
+	uint64_t gpu_bytes; /* that commands work in */
 	uint32_t state; /* enum pinring_state, or what stands there */
 	uint64_t heartbeat, taken, completed;
 	uint64_t in_flight; /* taken, and not completed */

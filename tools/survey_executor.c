@@ -68,6 +68,7 @@ static void see_control(const struct pinring_control_block *c,
 	e->gpu = load32((const __u32 *)&c->gpu);
 	e->workers = load32(&c->workers);
 	e->commands_apart = load32(&c->commands_apart);
+	e->gpu_bytes = load(&c->gpu_bytes);
 	e->state = (uint32_t)load(&c->reached);
 	e->heartbeat = load(&c->heartbeat);
 	e->completed = load(&c->completed);

@@ -119,6 +119,7 @@ static void json_executor(struct json *json, const struct survey_executor *e)
 		json_count(json, "gpu", e->gpu);
 	json_count(json, "workers", e->workers);
 	json_bool(json, "commands_in_gpu_memory", e->commands_apart);
+	json_count(json, "gpu_bytes", e->gpu_bytes);
 	json_text(json, "state", pinring_state_name(e->state));
 	json_count(json, "heartbeat", e->heartbeat);
 	json_count(json, "taken", e->taken);

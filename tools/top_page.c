@@ -333,12 +333,14 @@ static void print_executor(struct top_page *page,
 			   const struct survey_executor *e)
 {
 	char on[64], rate[16], done[16], failed[16], flight[16], name[32];
+	char memory[16];
 	int i;
 
 	quantity_short(done, sizeof(done), (double)e->processed);
 	quantity_short(rate, sizeof(rate), e->rate);
 	quantity_short(failed, sizeof(failed), (double)e->failed);
 	quantity_short(flight, sizeof(flight), (double)e->in_flight);
+	quantity_bytes(memory, sizeof(memory), e->gpu_bytes);
 	print(page, TOP_PLAIN, "  executor on %s: %s, %.0f%% idle%s",
 	      runs_on(e, on, sizeof(on)), pinring_state_name(e->state),
 	      e->idle * 100.0,
@@ -355,6 +357,8 @@ static void print_executor(struct top_page *page,
 		      name_of(pinring_operation_name(e->error_operation),
 			      e->error_operation, name, sizeof(name)),
 		      pinring_reason_text(e->error_reason));
+	if (e->gpu_bytes)
+		print(page, TOP_PLAIN, "    work in %s of GPU memory", memory);
 	print_bursts(page, e);
 	for (i = 0; i < e->operation_count; i++)
 		print_operation(page, &e->operations[i]);
