@@ -479,7 +479,7 @@ bench-gpu:
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
 gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
-	executor_services executor_shared executor_link executor_memory wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault
+	executor_services executor_shared executor_link executor_memory wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault gpu/memory
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \

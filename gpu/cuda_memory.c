@@ -39,7 +39,7 @@ static int find_place(struct pinring_executor *ex, cuda_address at,
 		return rc;
 	error = cuda->pointer_attributes(sizeof(which) / sizeof(which[0]),
 					 which, values, at);
-	if (!error && p->memory == CUDA_MEMORY_DEVICE)
+	if (!error && p->memory == CUDA_MEMORY_DEVICE && !p->managed)
 		error = cuda->memory_range(&p->base, &p->size, at);
 	pinring_gpu_leave(c->gpu);
 	if (error)
@@ -51,12 +51,13 @@ static int find_place(struct pinring_executor *ex, cuda_address at,
 /* Why its loop could not address it, or NULL. */
 static const char *why_not(const struct pinring_gpu *gpu, const struct place *p)
 {
+	/* First: of these the driver says that they are the host's, or the GPU's. */
+	if (p->managed)
+		return "is managed memory, which would move under the loop: cudaMalloc() gives what stays";
 	if (p->memory == CUDA_MEMORY_HOST)
 		return "is host memory: put it into a region";
 	if (p->memory != CUDA_MEMORY_DEVICE)
 		return "is no memory that the CUDA driver knows, or was freed";
-	if (p->managed)
-		return "is managed memory, which would move under the loop: cudaMalloc() gives what stays";
 	if (p->gpu != gpu->number)
 		return "lies on another GPU";
 	if (p->context && p->context != gpu->context)

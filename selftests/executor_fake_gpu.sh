@@ -39,6 +39,7 @@ if [ -x "$build/selftests/gpu/soak" ]; then
 		check "every operation, bounded, on $blocks blocks" \
 			timeout 300 "$build/selftests/gpu/bounded" $blocks
 	done
+	check "memory of a program's own" timeout 100 "$build/selftests/gpu/memory"
 	check "a short soak" timeout 300 "$build/selftests/gpu/soak" -n 2000 -s 200
 else
 	skip "a soak, and what sanitizers watch" "built without nvcc of CUDA 12.8 or later"

@@ -10,6 +10,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 
@@ -568,6 +569,47 @@ TEST_F(memory, a_service_writes_to_what_the_host_addresses)
 	ASSERT_OK(pinring_executor_call(self->ex, &ask, 60 * SECOND, &done));
 	EXPECT_EQ(0, done.status);
 	EXPECT_EQ(self->in_at, seen);
+}
+
+struct slow {
+	sem_t begun, goes_on;
+};
+
+static int serve_slowly(void *context, struct pinring_request *request)
+{
+	struct slow *slow = context;
+
+	sem_post(&slow->begun);
+	sem_wait(&slow->goes_on);
+	*(volatile float *)request->dst = 1.0f;
+	return 0;
+}
+
+/* The loop has given up waiting for it, and ended. */
+TEST_F(memory, detaching_waits_for_a_service_that_writes_to_it)
+{
+	struct pinring_command ask = { .id = 4, .operation = PINRING_OP_ASK, .count = 1,
+				       .dst = { 0, 1 }, .aux = 3 };
+	struct slow slow;
+
+	if (on_cuda()) {
+		SKIP(return, "on a GPU no service writes to it");
+	}
+	sem_init(&slow.begun, 0, 0);
+	sem_init(&slow.goes_on, 0, 0);
+	ASSERT_EQ(1, pinring_executor_allocate(self->ex, 4096, NULL));
+	ASSERT_EQ(2, pinring_executor_allocate(self->ex, 4096, NULL));
+	ASSERT_OK(pinring_executor_offer(self->ex, 3, serve_slowly, &slow));
+	ask.flags = PINRING_COMMAND_DETACHED;
+	ASSERT_OK(pinring_executor_submit(self->ex, &ask, NULL));
+	sem_wait(&slow.begun);
+	ASSERT_OK(pinring_executor_terminate(self->ex));
+	ASSERT_OK(pinring_executor_wait_state(self->ex, PINRING_STATE_TERMINATED, 20 * SECOND));
+	EXPECT_EQ(-EBUSY, pinring_executor_detach(self->ex, 1, 2000000));
+	EXPECT_EQ(0, pinring_executor_detach(self->ex, 2, 0));
+	EXPECT_EQ(-EBUSY, pinring_executor_detach(self->ex, 1, 0));
+	sem_post(&slow.goes_on);
+	ASSERT_OK(pinring_executor_detach(self->ex, 1, 20 * SECOND));
 }
 
 /* Its table is shared with the parent, whose loop reads it. */

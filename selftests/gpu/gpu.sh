@@ -70,6 +70,8 @@ sanitize synccheck
 killed
 check "a user's kernel that faults fails its executor, not the process" \
 	timeout 60 "$programs/kernel_fault"
+check "memory of the program's own, and what is none" timeout 60 "$programs/memory"
+echo "$out" | sed 's/^/# /'
 read -r uptime _ </proc/uptime
 soak=$((${END:-${uptime%.*} + 300} - ${uptime%.*} - 15))
 [ $soak -ge 10 ] || soak=10
