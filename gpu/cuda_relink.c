@@ -330,7 +330,7 @@ int pinring_cuda_load(struct pinring_executor *ex,
 		return pinring_fail(ex->device, -ENOMEM, "%s: no memory",
 				    k->name);
 	k->code = object;
-	rc = pinring_jit_compile(ex->device, config, arch, object);
+	rc = pinring_jit_compile(ex->device, config, arch, 0, object);
 	if (!rc)
 		rc = link_and_change(ex, arch, k, operation);
 	if (rc)

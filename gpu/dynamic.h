@@ -51,12 +51,50 @@ pinring_kernel_barrier(const struct pinring_kernel_args *args)
 	(void)pinring_team_barrier(&pinring_here.loop, args->workers);
 }
 
+/*
+ * The same for those that came while this runs: they are linked without it, and find
+ * it in args. It returns a number, which nobody needs, so that the linker takes no
+ * kernel for what is called there, and their stack for one that has no end.
+ */
+extern "C" __device__ int
+pinring_hot_barrier(const struct pinring_kernel_args *args)
+{
+	pinring_kernel_barrier(args);
+	return 0;
+}
+
+/*
+ * Nobody calls it. The linker gives the loop the stack of whatever may be behind
+ * job.entry, which is this: so there is as much for what comes later.
+ */
+extern "C" __device__ void pinring_hot_room(const struct pinring_kernel_args *args)
+{
+	volatile char room[PINRING_HOT_STACK];
+
+	room[args->count % sizeof(room)] = 1;
+	(void)((int (*)(const struct pinring_kernel_args *))(void (*)(void))
+		       args->barrier)(args);
+	*(volatile char *)args->dst = room[args->aux % sizeof(room)];
+}
+
+extern "C" {
+__device__ void (*pinring_hot_room_at)(const struct pinring_kernel_args *args) =
+	pinring_hot_room;
+}
+
 PINRING_FN void pinring_run_dynamic(struct pinring_loop *loop, __u64 worker)
 {
-	if (pinring_lane() == 0)
+	if (pinring_lane() == 0) {
 		pinring_dynamic_args(&loop->job, worker, &pinring_here.args);
+		pinring_here.args.barrier =
+			(void (*)(const struct pinring_kernel_args *))(
+				void (*)(void))pinring_hot_barrier;
+	}
 	__syncthreads();
-	pinring_dynamic(loop->job.operation, &pinring_here.args);
+	if (loop->job.entry)
+		loop->job.entry(&pinring_here.args);
+	else
+		pinring_dynamic(loop->job.operation, &pinring_here.args);
 }
 
 #else

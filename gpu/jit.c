@@ -2,11 +2,11 @@
 /* jit.c - see jit.h. */
 #define _GNU_SOURCE
 #include <dlfcn.h>
-#include <elf.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "cubin.h"
 #include "device_code.h"
 #include "executor.h"
 #include "jit.h"
@@ -202,15 +202,16 @@ static int fail_log(struct pinring_device *device, const char *what,
 static int compile_text(struct pinring_device *device,
 			const struct nvrtc *nvrtc,
 			const struct pinring_kernel_config *c, uint32_t arch,
-			const char *text, struct pinring_jit_object *object)
+			uint32_t registers, const char *text,
+			struct pinring_jit_object *object)
 {
 	static const char *const include_names[] = { "pinring/kernel.h" };
 	const char *includes[] = { pinring_kernel_header };
 	const char *end = c->path ? strrchr(c->path, '/') : NULL;
-	char target[16], folder[512];
+	char target[16], folder[512], most[32];
 	/* No fused multiply-add: the bits are those of the built-in ones. */
 	const char *options[] = { target, "--relocatable-device-code=true",
-				  "--fmad=false", folder };
+				  "--fmad=false", folder, most };
 	nvrtc_program program;
 	char *log = NULL;
 	size_t size;
@@ -219,13 +220,14 @@ static int compile_text(struct pinring_device *device,
 	snprintf(target, sizeof(target), "-arch=sm_%u", arch);
 	snprintf(folder, sizeof(folder), "-I%.*s",
 		 end ? (int)(end - c->path) : 1, end ? c->path : ".");
+	snprintf(most, sizeof(most), "--maxrregcount=%u", registers);
 	rc = nvrtc->create(&program, text, c->path ? c->path : c->name, 1,
 			   includes, include_names);
 	if (rc)
 		return pinring_fail(device, -ENOEXEC,
 				    "%s: NVRTC does not begin (%d)", c->name,
 				    rc);
-	rc = nvrtc->compile(program, (int)COUNT(options), options);
+	rc = nvrtc->compile(program, (int)COUNT(options) - !registers, options);
 	if (rc == NVRTC_COMPILATION && !nvrtc->log_size(program, &size)) {
 		log = calloc(1, size + 1);
 		if (log)
@@ -255,7 +257,7 @@ static const struct {
 
 int pinring_jit_compile(struct pinring_device *device,
 			const struct pinring_kernel_config *c, uint32_t arch,
-			struct pinring_jit_object *object)
+			uint32_t registers, struct pinring_jit_object *object)
 {
 	const char *end = c->path ? strrchr(c->path, '.') : NULL;
 	struct pinring_jit_object source = { .data = NULL };
@@ -280,35 +282,19 @@ int pinring_jit_compile(struct pinring_device *device,
 	}
 	rc = need_nvrtc(device, &nvrtc);
 	if (!rc)
-		rc = compile_text(device, nvrtc, c, arch,
+		rc = compile_text(device, nvrtc, c, arch, registers,
 				  c->path ? source.data : c->text, object);
 	pinring_jit_free(&source);
 	return rc;
 }
 
 /* -------------------------------------------------------------------- linking */
-/*
- * The function that the loop calls. It names the kernels' words about their ABI,
- * which would not be in the image otherwise.
- */
-static char *dispatch(const struct pinring_jit_kernel *kernels, uint32_t count,
-		      size_t *size)
+/* The function that the loop calls. */
+static void write_dispatch(FILE *f, const struct pinring_jit_kernel *kernels,
+			   uint32_t count)
 {
-	char *text = NULL;
-	FILE *f = open_memstream(&text, size);
 	uint32_t i;
 
-	if (!f)
-		return NULL;
-	fputs(".version 7.0\n.target sm_80\n.address_size 64\n", f);
-	for (i = 0; i < count; i++)
-		fprintf(f,
-			".extern .func pinring_kernel_%s (.param .b64 p);\n"
-			".extern .global .align 4 .b8 pinring_kernel_abi_%s[%zu];\n"
-			".visible .global .align 8 .u64 pinring_abi_of_%u = pinring_kernel_abi_%s;\n",
-			kernels[i].name, kernels[i].name,
-			sizeof(struct pinring_kernel_abi),
-			kernels[i].operation, kernels[i].name);
 	fputs(".visible .func pinring_dynamic (.param .b32 operation, .param .b64 args)\n"
 	      "{\n"
 	      "	.reg .pred other;\n"
@@ -326,6 +312,62 @@ static char *dispatch(const struct pinring_jit_kernel *kernels, uint32_t count,
 			"L%u:\n",
 			kernels[i].operation, i, kernels[i].name, i);
 	fputs("	ret;\n}\n", f);
+}
+
+/*
+ * What a kernel has instead of the loop: its address for the host; the barrier, as
+ * its args name it; and a grid that is never launched, for the linker to say of it
+ * what the kernel needs.
+ */
+static void write_hot(FILE *f, const struct pinring_jit_kernel *k)
+{
+	fprintf(f,
+		".visible .global .align 8 .u64 " PINRING_HOT_AT " = pinring_kernel_%s;\n"
+		".visible .func pinring_kernel_barrier (.param .b64 args)\n"
+		"{\n"
+		"	.reg .b64 a, barrier;\n"
+		"	ld.param.u64 a, [args];\n"
+		"	ld.u64 barrier, [a + %zu];\n"
+		"	like: .callprototype (.param .b32 _) _ (.param .b64 _);\n"
+		"	{ .param .b64 p; .param .b32 r; st.param.b64 [p], a; call (r), barrier, (p), like; }\n"
+		"	ret;\n"
+		"}\n"
+		".visible .entry " PINRING_HOT_PROBE " (.param .u64 args)\n"
+		"{\n"
+		"	.reg .b64 a;\n"
+		"	ld.param.u64 a, [args];\n"
+		"	{ .param .b64 p; st.param.b64 [p], a; call.uni pinring_kernel_%s, (p); }\n"
+		"	ret;\n"
+		"}\n",
+		k->name, offsetof(struct pinring_kernel_args, barrier), k->name);
+}
+
+/*
+ * What is linked with the kernels: PTX. It names their words about their ABI, which
+ * would not be in the image otherwise.
+ */
+static char *write_text(const struct pinring_jit_kernel *kernels, uint32_t count,
+			bool hot, size_t *size)
+{
+	char *text = NULL;
+	FILE *f = open_memstream(&text, size);
+	uint32_t i;
+
+	if (!f)
+		return NULL;
+	fputs(".version 7.0\n.target sm_80\n.address_size 64\n", f);
+	for (i = 0; i < count; i++)
+		fprintf(f,
+			".extern .func pinring_kernel_%s (.param .b64 p);\n"
+			".extern .global .align 4 .b8 pinring_kernel_abi_%s[%zu];\n"
+			".visible .global .align 8 .u64 pinring_abi_of_%u = pinring_kernel_abi_%s;\n",
+			kernels[i].name, kernels[i].name,
+			sizeof(struct pinring_kernel_abi),
+			kernels[i].operation, kernels[i].name);
+	if (hot)
+		write_hot(f, kernels);
+	else
+		write_dispatch(f, kernels, count);
 	if (fclose(f)) {
 		free(text);
 		return NULL;
@@ -343,13 +385,14 @@ static bool same(const struct pinring_jit_object *x,
 /* 0, or what nvJitLink says. */
 static int add_all(const struct jitlink *jitlink, nvjitlink link,
 		   const struct pinring_jit_kernel *kernels, uint32_t count,
-		   const char *text, size_t size)
+		   bool hot, const char *text, size_t size)
 {
 	uint32_t i, j;
-	int rc;
+	int rc = 0;
 
-	rc = jitlink->add(link, FATBIN, pinring_device_link,
-			  pinring_device_link_size, "pinring");
+	if (!hot)
+		rc = jitlink->add(link, FATBIN, pinring_device_link,
+				  pinring_device_link_size, "pinring");
 	for (i = 0; !rc && i < count; i++) {
 		for (j = 0; j < i; j++)
 			if (same(kernels[i].object, kernels[j].object))
@@ -363,103 +406,9 @@ static int add_all(const struct jitlink *jitlink, nvjitlink link,
 					  kernels[i].name);
 	}
 	if (!rc)
-		rc = jitlink->add(link, PTX, text, size + 1, "pinring_dynamic");
+		rc = jitlink->add(link, PTX, text, size + 1,
+				  hot ? "pinring_hot" : "pinring_dynamic");
 	return rc ? rc : jitlink->complete(link);
-}
-
-struct symbols {
-	const char *image;
-	const Elf64_Shdr *sections;
-	const Elf64_Sym *symbol;
-	size_t count, section_count;
-	const char *names;
-	size_t names_size;
-};
-
-/* Of a cubin, which may be any file of the user's. False: it is no good. */
-static bool find_symbols(const struct pinring_jit_object *object,
-			 struct symbols *s)
-{
-	const Elf64_Ehdr *elf = (const void *)object->data;
-	const Elf64_Shdr *in, *names;
-	size_t i;
-
-	memset(s, 0, sizeof(*s));
-	if (object->size < sizeof(*elf) ||
-	    memcmp(elf->e_ident, ELFMAG, SELFMAG) ||
-	    elf->e_ident[EI_CLASS] != ELFCLASS64 ||
-	    elf->e_shentsize != sizeof(*in) || elf->e_shoff % 8 ||
-	    elf->e_shoff > object->size ||
-	    elf->e_shnum > (object->size - elf->e_shoff) / sizeof(*in))
-		return false;
-	s->image = object->data;
-	s->sections = (const void *)(object->data + elf->e_shoff);
-	s->section_count = elf->e_shnum;
-	for (i = 0; i < elf->e_shnum; i++) {
-		in = &s->sections[i];
-		if (in->sh_type != SHT_NOBITS &&
-		    (in->sh_offset > object->size ||
-		     in->sh_size > object->size - in->sh_offset))
-			return false;
-	}
-	for (i = 0; i < elf->e_shnum; i++) {
-		in = &s->sections[i];
-		if (in->sh_type != SHT_SYMTAB || in->sh_link >= elf->e_shnum ||
-		    in->sh_offset % 8)
-			continue;
-		names = &s->sections[in->sh_link];
-		s->symbol = (const void *)(object->data + in->sh_offset);
-		s->count = in->sh_size / sizeof(*s->symbol);
-		s->names = object->data + names->sh_offset;
-		s->names_size = names->sh_size;
-		return names->sh_type == SHT_STRTAB && names->sh_size &&
-		       !s->names[names->sh_size - 1];
-	}
-	return false;
-}
-
-/* "" when it is not there for others, or is not there at all. */
-static const char *global_name(const struct symbols *s, size_t i)
-{
-	const Elf64_Sym *symbol = &s->symbol[i];
-
-	return symbol->st_name < s->names_size &&
-			       symbol->st_shndx != SHN_UNDEF &&
-			       symbol->st_shndx < s->section_count &&
-			       ELF64_ST_BIND(symbol->st_info) == STB_GLOBAL ?
-		       s->names + symbol->st_name :
-		       "";
-}
-
-static size_t find_symbol(const struct symbols *s, const char *name)
-{
-	size_t i;
-
-	for (i = 0; i < s->count; i++)
-		if (!strcmp(global_name(s, i), name))
-			break;
-	return i;
-}
-
-/* What lies behind a symbol of the image, `bytes` long. */
-static bool read_symbol(const struct pinring_jit_object *image,
-			const char *name, void *to, size_t bytes)
-{
-	const Elf64_Shdr *in;
-	struct symbols s;
-	size_t i;
-
-	if (!find_symbols(image, &s))
-		return false;
-	i = find_symbol(&s, name);
-	if (i == s.count)
-		return false;
-	in = &s.sections[s.symbol[i].st_shndx];
-	if (s.symbol[i].st_size != bytes || in->sh_type == SHT_NOBITS ||
-	    bytes > in->sh_size || s.symbol[i].st_value > in->sh_size - bytes)
-		return false;
-	memcpy(to, image->data + in->sh_offset + s.symbol[i].st_value, bytes);
-	return true;
 }
 
 /*
@@ -469,21 +418,13 @@ static bool read_symbol(const struct pinring_jit_object *image,
 static const char *find_twice(const struct pinring_jit_kernel *x,
 			      const struct pinring_jit_kernel *y)
 {
-	struct symbols sx, sy;
-	size_t i;
-
 	if (same(x->object, y->object))
 		return "";
 	if (!strcmp(x->name, y->name))
 		return x->name;
-	if (x->object->kind != CUBIN || y->object->kind != CUBIN ||
-	    !find_symbols(x->object, &sx) || !find_symbols(y->object, &sy))
-		return "";
-	for (i = 0; i < sx.count; i++)
-		if (global_name(&sx, i)[0] &&
-		    find_symbol(&sy, global_name(&sx, i)) < sy.count)
-			return global_name(&sx, i);
-	return "";
+	return x->object->kind == CUBIN && y->object->kind == CUBIN ?
+		       pinring_cubin_twice(x->object, y->object) :
+		       "";
 }
 
 static int check_twice(struct pinring_device *device,
@@ -516,8 +457,8 @@ static int check_all(struct pinring_device *device,
 	for (i = 0; !rc && i < count; i++) {
 		snprintf(symbol, sizeof(symbol), "pinring_kernel_abi_%s",
 			 kernels[i].name);
-		if (!read_symbol(image, symbol, &kernels[i].abi,
-				 sizeof(kernels[i].abi)))
+		if (!pinring_cubin_read(image, symbol, &kernels[i].abi,
+					sizeof(kernels[i].abi)))
 			return pinring_fail(device, -ENOEXEC,
 					    "%s: its ABI is not in the image",
 					    kernels[i].name);
@@ -527,9 +468,9 @@ static int check_all(struct pinring_device *device,
 	return rc;
 }
 
-int pinring_jit_link(struct pinring_device *device, uint32_t arch,
-		     struct pinring_jit_kernel *kernels, uint32_t count,
-		     struct pinring_jit_object *image)
+static int link_image(struct pinring_device *device, uint32_t arch,
+		      struct pinring_jit_kernel *kernels, uint32_t count,
+		      bool hot, struct pinring_jit_object *image)
 {
 	/* The one that came last must be the one that does not fit. */
 	const char *name = count ? kernels[count - 1].name : "the loop";
@@ -548,7 +489,7 @@ int pinring_jit_link(struct pinring_device *device, uint32_t arch,
 	if (rc)
 		return rc;
 	snprintf(target, sizeof(target), "-arch=sm_%u", arch);
-	text = dispatch(kernels, count, &size);
+	text = write_text(kernels, count, hot, &size);
 	if (!text)
 		return pinring_fail(device, -ENOMEM, "%s: no memory", name);
 	rc = jitlink->create(&link, 1, options);
@@ -558,7 +499,7 @@ int pinring_jit_link(struct pinring_device *device, uint32_t arch,
 				    "%s: nvJitLink does not begin for sm_%u (%d)",
 				    name, arch, rc);
 	}
-	rc = add_all(jitlink, link, kernels, count, text, size);
+	rc = add_all(jitlink, link, kernels, count, hot, text, size);
 	if (rc && !jitlink->log_size(link, &size)) {
 		log = calloc(1, size + 1);
 		if (log)
@@ -576,6 +517,68 @@ int pinring_jit_link(struct pinring_device *device, uint32_t arch,
 		return pinring_fail(device, -ENOMEM, "%s: no memory for %zu bytes",
 				    name, image->size);
 	rc = check_all(device, image, kernels, count);
+	if (rc)
+		pinring_jit_free(image);
+	return rc;
+}
+
+int pinring_jit_link(struct pinring_device *device, uint32_t arch,
+		     struct pinring_jit_kernel *kernels, uint32_t count,
+		     struct pinring_jit_object *image)
+{
+	return link_image(device, arch, kernels, count, false, image);
+}
+
+int pinring_jit_check_hot(struct pinring_device *device, const char *name,
+			  const struct pinring_cubin_needs *needs,
+			  uint32_t registers)
+{
+	char why[160];
+
+	if (needs->registers > registers)
+		snprintf(why, sizeof(why), "%u registers a thread, and it has %u",
+			 needs->registers, registers);
+	else if (needs->stack == PINRING_STACK_UNKNOWN)
+		snprintf(why, sizeof(why),
+			 "a stack that nobody knows, as of what calls itself");
+	else if (needs->stack > PINRING_HOT_STACK)
+		snprintf(why, sizeof(why),
+			 "%u bytes of stack a thread, and %u are left",
+			 needs->stack, PINRING_HOT_STACK);
+	else if (needs->barriers > 1)
+		snprintf(why, sizeof(why), "%u barriers of a block, and it has 1",
+			 needs->barriers);
+	else if (needs->shared)
+		snprintf(why, sizeof(why),
+			 "shared memory of its own, and none is left");
+	else if (needs->constants)
+		snprintf(why, sizeof(why),
+			 "constants in memory (__constant__, or the compiler put numbers there), where the loop has its own");
+	else if (needs->outside)
+		snprintf(why, sizeof(why), "%s(), which only the driver has",
+			 needs->outside);
+	else
+		return 0;
+	return pinring_fail(device, -E2BIG,
+			    "%s: not while the loop runs: it needs %s. Register it without PINRING_REGISTER_HOT",
+			    name, why);
+}
+
+int pinring_jit_link_hot(struct pinring_device *device, uint32_t arch,
+			 struct pinring_jit_kernel *kernel, uint32_t registers,
+			 struct pinring_jit_object *image)
+{
+	struct pinring_cubin_needs needs;
+	int rc = link_image(device, arch, kernel, 1, true, image);
+
+	if (rc)
+		return rc;
+	rc = pinring_cubin_needs(image, PINRING_HOT_PROBE, &needs) ?
+		     pinring_jit_check_hot(device, kernel->name, &needs,
+					   registers) :
+		     pinring_fail(device, -ENOEXEC,
+				  "%s: its image does not say what it needs of an SM",
+				  kernel->name);
 	if (rc)
 		pinring_jit_free(image);
 	return rc;

@@ -7,6 +7,8 @@
  *	.ptx, .cubin, .fatbin -----+--nvJitLink--> cubin, for cuModuleLoadData()
  *	the loop (device_code.h) --+
  *	pinring_dynamic(), made here: which operation is which kernel
+ *
+ * A kernel that is to come while the loop runs is linked alone (cuda_hot.c).
  */
 #ifndef PINRING_JIT_H
 #define PINRING_JIT_H
@@ -36,10 +38,14 @@ struct pinring_jit_kernel {
  */
 uint32_t pinring_jit_arch(uint32_t capability);
 
-/* Errors: as of pinring_executor_register(). */
+/*
+ * registers: as many as a thread may have, of what is compiled here; 0: as it likes.
+ * Errors: as of pinring_executor_register().
+ */
 int pinring_jit_compile(struct pinring_device *device,
 			const struct pinring_kernel_config *config,
-			uint32_t arch, struct pinring_jit_object *object);
+			uint32_t arch, uint32_t registers,
+			struct pinring_jit_object *object);
 
 /*
  * The loop and these kernels. What several of them have in common, an object that
@@ -49,6 +55,24 @@ int pinring_jit_compile(struct pinring_device *device,
 int pinring_jit_link(struct pinring_device *device, uint32_t arch,
 		     struct pinring_jit_kernel *kernels, uint32_t count,
 		     struct pinring_jit_object *image);
+
+/* What is in the image of a kernel that was linked alone. */
+#define PINRING_HOT_AT "pinring_hot_at" /* a word: the kernel's address */
+#define PINRING_HOT_PROBE "pinring_hot_probe" /* a grid, not to be launched */
+
+/*
+ * The kernel alone, for a loop that has so many registers a thread. -E2BIG: it needs
+ * what that has not.
+ */
+int pinring_jit_link_hot(struct pinring_device *device, uint32_t arch,
+			 struct pinring_jit_kernel *kernel, uint32_t registers,
+			 struct pinring_jit_object *image);
+
+/* The last part of it. */
+struct pinring_cubin_needs;
+int pinring_jit_check_hot(struct pinring_device *device, const char *name,
+			  const struct pinring_cubin_needs *needs,
+			  uint32_t registers);
 
 void pinring_jit_free(struct pinring_jit_object *object);
 

@@ -33,11 +33,14 @@ struct pinring_memory {
 };
 
 #define PINRING_DYNAMIC_MAX 64
+/* Bytes that a GPU's loop leaves to a kernel that comes while it runs. */
+#define PINRING_HOT_STACK 512
 
 /* A user's kernel; host writes. Where: operation modulo PINRING_DYNAMIC_MAX. */
 struct pinring_dynamic {
 	__u64 operation; /* 0: none; stored last, with release */
-	void (*entry)(const struct pinring_kernel_args *args); /* host only */
+	/* On a GPU: NULL, of a kernel that the loop is linked with. */
+	void (*entry)(const struct pinring_kernel_args *args);
 	__u64 element_bytes, element_align;
 	__u64 operands; /* PINRING_KERNEL_DST, _A, _B */
 };

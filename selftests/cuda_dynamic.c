@@ -133,6 +133,36 @@ TEST_F(grid, a_barrier_is_one_for_all_lanes_of_all_blocks)
 	}
 }
 
+void later_passes(const struct pinring_kernel_args *args); /* kernels.cu */
+
+TEST_F(grid, one_that_came_later_is_called_where_it_is)
+{
+	struct pinring_dynamic *d = &self->rig->attachments.dynamic[4];
+	const uint32_t *x = (const void *)self->out;
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint32_t wrong = 0;
+
+	/* No operation that the loop was linked with. */
+	d->entry = later_passes;
+	add(self->rig, PINRING_OP_DYNAMIC / PINRING_DYNAMIC_MAX * PINRING_DYNAMIC_MAX +
+			       PINRING_DYNAMIC_MAX + 4, 3);
+	for (uint64_t count = 100; count <= 5100; count += 5000) {
+		c = whole((uint32_t)d->operation, count);
+		ASSERT_TRUE(rig_call(self->rig, &c, &done));
+		EXPECT_EQ(0, done.status);
+		for (uint32_t i = 0; i < count; i++)
+			wrong += x[i] != i + 10;
+	}
+	EXPECT_EQ(0, wrong);
+	/* Those that it was linked with are called as ever. */
+	c = whole(PINRING_OP_DYNAMIC, FLOATS);
+	ASSERT_TRUE(rig_call(self->rig, &c, &done));
+	for (uint32_t i = 0; i < FLOATS; i++)
+		wrong += self->out[i] != self->in[i] * 0.25f + self->in[FLOATS + i] * 0.75f;
+	EXPECT_EQ(0, wrong);
+}
+
 TEST_F(grid, what_is_not_registered_or_leaves_its_region_is_refused)
 {
 	struct pinring_completion done;

@@ -11,8 +11,10 @@
 #include <pinring/pinring.h>
 
 #include "executor_test.h"
+#include "gpu/cubin.h"
 #include "gpu/device_code.h"
 #include "gpu/jit.h"
+#include "gpu/loop.h"
 
 /* nvJitLink forgets some of what it had when a link fails. */
 const char *__lsan_default_suppressions(void);
@@ -65,7 +67,7 @@ static int compile(struct pinring_device *device, const char *name, const char *
 
 	c.name = name;
 	c.text = text;
-	return pinring_jit_compile(device, &c, arch, object);
+	return pinring_jit_compile(device, &c, arch, 0, object);
 }
 
 static int compile_file(struct pinring_device *device, const char *name,
@@ -75,7 +77,7 @@ static int compile_file(struct pinring_device *device, const char *name,
 
 	c.name = name;
 	c.path = path;
-	return pinring_jit_compile(device, &c, 90, object);
+	return pinring_jit_compile(device, &c, 90, 0, object);
 }
 
 FIXTURE_SETUP(jit)
@@ -118,6 +120,8 @@ FIXTURE_TEARDOWN(jit)
 }
 
 #define INCLUDE "#include <pinring/kernel.h>\n"
+
+static const uint32_t archs[] = { 80, 90, 100 };
 
 static const char blend[] = INCLUDE
 	"PINRING_KERNEL(blend)\n"
@@ -166,7 +170,6 @@ static int symbol_type(const struct pinring_jit_object *image, const char *name)
 
 TEST_F_TIMEOUT(jit, a_kernel_is_linked_with_the_loop_for_each_gpu, 120)
 {
-	static const uint32_t archs[] = { 80, 90, 100 };
 	struct pinring_jit_kernel k = { .name = "blend", .operation = 1000,
 					.object = &self->object };
 
@@ -358,6 +361,185 @@ TEST_F(jit, files_are_source_or_what_came_of_it)
 	ASSERT_OK(compile_file(self->device, "first", path, &self->other));
 	unlink(path);
 	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 2, &self->image));
+}
+
+/* ------------------------------------------------------- while the loop runs */
+/* As for a loop that has so many registers: what the sentence says is in pinring_error(). */
+static int link_hot(FIXTURE_DATA(jit) *self, uint32_t arch, const char *text,
+		    uint32_t registers)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+	struct pinring_jit_kernel k = { .name = "k", .operation = 1000,
+					.object = &self->object };
+	int rc;
+
+	c.name = "k";
+	c.text = text;
+	rc = pinring_jit_compile(self->device, &c, arch, 0, &self->object);
+	if (rc)
+		return rc;
+	rc = pinring_jit_link_hot(self->device, arch, &k, registers, &self->image);
+	pinring_jit_free(&self->object);
+	return rc ? rc : (int)k.abi.operands;
+}
+
+static const char passes[] = INCLUDE
+	"__device__ float table[2] = { 1, 2 };\n"
+	"PINRING_KERNEL(k)\n"
+	"{\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = a[i] * s0 + table[i % 2];\n"
+	"	PINRING_BARRIER();\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] += b[args->count - 1 - i];\n"
+	"}\n";
+
+TEST_F_TIMEOUT(jit, a_kernel_is_linked_alone_for_a_loop_that_runs, 120)
+{
+	struct pinring_cubin_needs needs;
+	uint64_t at;
+
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		ASSERT_EQ(7, link_hot(self, archs[i], passes, 126)) {
+			TH_LOG("sm_%u: %s", archs[i], pinring_error());
+		}
+		ASSERT_TRUE(pinring_cubin_needs(&self->image, PINRING_HOT_PROBE, &needs));
+		EXPECT_LT(8, needs.registers);
+		EXPECT_LT(0, needs.stack);
+		EXPECT_FALSE(needs.shared);
+		EXPECT_FALSE(needs.constants);
+		EXPECT_NULL(needs.outside);
+		EXPECT_TRUE(pinring_cubin_read(&self->image, PINRING_HOT_AT, &at, 8));
+		EXPECT_EQ(-1, symbol_type(&self->image, "pinring_loop_cuda"));
+		/* One register less is too few, and both numbers are said. */
+		pinring_jit_free(&self->image);
+		EXPECT_EQ(-E2BIG, link_hot(self, archs[i], passes, needs.registers - 1));
+		SAYS("registers a thread, and it has");
+		EXPECT_NULL(self->image.data);
+	}
+}
+
+/* The loop that it is linked with later has what was promised to those before. */
+TEST_F_TIMEOUT(jit, a_linked_loop_leaves_room, 120)
+{
+	struct pinring_cubin_needs needs;
+
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		ASSERT_OK(pinring_jit_link(self->device, archs[i], NULL, 0, &self->image));
+		ASSERT_TRUE(pinring_cubin_needs(&self->image, "pinring_loop_cuda", &needs));
+		EXPECT_LE(PINRING_HOT_STACK, needs.stack);
+		EXPECT_GE(PINRING_HOT_STACK + 256, needs.stack);
+		EXPECT_LE(96, needs.registers);
+		EXPECT_GE(128, needs.registers);
+		EXPECT_EQ(1, needs.barriers);
+		EXPECT_TRUE(needs.shared);
+		EXPECT_NULL(needs.outside);
+		pinring_jit_free(&self->image);
+	}
+}
+
+TEST_F_TIMEOUT(jit, what_a_loop_that_runs_has_not_is_refused, 200)
+{
+	static const struct {
+		const char *body, *says;
+		uint32_t only; /* of this architecture the compiler does it so */
+	} wants[] = {
+		{ "PINRING_KERNEL(k) { float t[200]; for (int i = 0; i < 200; i++) t[i] = a[i];\n"
+		  "	dst[0] = t[aux % 200]; }\n", "bytes of stack a thread, and 512 are left", 0 },
+		{ "__device__ __noinline__ float f(float x, int n)\n"
+		  "{ return n ? f(x * x + n, n - 1) + f(x, n / 2) : x; }\n"
+		  "PINRING_KERNEL(k) { dst[0] = f(a[0], aux); }\n", "a stack that nobody knows", 0 },
+		{ "PINRING_KERNEL(k) { asm volatile(\"bar.sync 3, 64;\"); dst[0] = 1; }\n",
+		  "4 barriers", 0 },
+		{ "PINRING_KERNEL(k) { __shared__ float t[256]; t[threadIdx.x] = a[threadIdx.x];\n"
+		  "	__syncthreads(); dst[threadIdx.x] = t[threadIdx.x ^ 1]; }\n",
+		  "shared memory", 0 },
+		{ "extern __shared__ float t[];\n"
+		  "PINRING_KERNEL(k) { t[threadIdx.x] = a[threadIdx.x]; __syncthreads();\n"
+		  "	dst[threadIdx.x] = t[threadIdx.x ^ 1]; }\n", "shared memory", 0 },
+		{ "__constant__ float t[4] = { 1, 2, 3, 4 };\n"
+		  "PINRING_KERNEL(k) { dst[0] = t[aux & 3]; }\n", "__constant__", 0 },
+		{ "__device__ double f(double x) { return x * 1.2345678901234567 + 9.87654321e100; }\n"
+		  "PINRING_KERNEL(k) { dst[0] = (float)f(a[0]); }\n", "constants in memory", 80 },
+		{ "extern \"C\" __device__ int printf(const char *, ...);\n"
+		  "PINRING_KERNEL(k) { printf(\"%d\\n\", (int)aux); }\n", "vprintf()", 0 },
+	};
+
+	for (size_t w = 0; w < ARRAY_SIZE(wants); w++) {
+		char text[1024];
+
+		snprintf(text, sizeof(text), INCLUDE "%s", wants[w].body);
+		for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+			if (wants[w].only && wants[w].only != archs[i])
+				continue;
+			EXPECT_EQ(-E2BIG, link_hot(self, archs[i], text, 126)) {
+				TH_LOG("sm_%u: %s", archs[i], text);
+			}
+			SAYS(wants[w].says);
+			SAYS("without PINRING_REGISTER_HOT");
+			EXPECT_NULL(self->image.data);
+			pinring_jit_free(&self->image);
+		}
+	}
+	EXPECT_EQ(-ENOEXEC, link_hot(self, 90, INCLUDE
+		"#undef PINRING_KERNEL_ABI\n#define PINRING_KERNEL_ABI 4711\n"
+		"PINRING_KERNEL(k) { dst[0] = 1; }\n", 126));
+	SAYS("ABI 4711");
+	EXPECT_EQ(-ENOEXEC, link_hot(self, 90, INCLUDE
+		"extern \"C\" __device__ float nowhere(void);\n"
+		"PINRING_KERNEL(k) { dst[0] = nowhere(); }\n", 126));
+	SAYS("nowhere");
+}
+
+/* The compiler is told how many registers there are, and makes do with them. */
+TEST_F(jit, a_source_is_compiled_for_the_registers_there_are)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+	struct pinring_jit_kernel k = { .name = "k", .operation = 1000,
+					.object = &self->object };
+	char text[2048] = INCLUDE "PINRING_KERNEL(k) { float t[90];\n"
+		"#pragma unroll\n	for (int i = 0; i < 90; i++) t[i] = a[i] * s0;\n"
+		"	__syncthreads();\n"
+		"#pragma unroll\n	for (int i = 0; i < 90; i++) dst[i] = t[89 - i] + b[i]; }\n";
+
+	EXPECT_EQ(-E2BIG, link_hot(self, 90, text, 64));
+	SAYS("and it has 64");
+	c.name = "k";
+	c.text = text;
+	ASSERT_OK(pinring_jit_compile(self->device, &c, 90, 64, &self->object));
+	ASSERT_OK(pinring_jit_link_hot(self->device, 90, &k, 64, &self->image));
+}
+
+/* Whatever a file is cut off at, or says of itself, nothing behind it is read. */
+TEST_F(jit, a_damaged_image_tells_nothing_or_less)
+{
+	struct pinring_jit_object cut = { .kind = 1 };
+	struct pinring_cubin_needs needs;
+	size_t told = 0, sections;
+	char abi[32];
+
+	ASSERT_EQ(7, link_hot(self, 90, passes, 126));
+	/* Behind the sections lies only what the driver wants. */
+	sections = ((const Elf64_Ehdr *)(const void *)self->image.data)->e_shoff;
+	for (size_t n = 0; n <= sections; n += 40) {
+		cut.size = n;
+		ASSERT_NE(NULL, cut.data = malloc(n + !n));
+		memcpy(cut.data, self->image.data, n);
+		told += pinring_cubin_needs(&cut, PINRING_HOT_PROBE, &needs);
+		told += pinring_cubin_read(&cut, "pinring_kernel_abi_k", abi, sizeof(abi));
+		free(cut.data);
+	}
+	EXPECT_EQ(0, told);
+	for (size_t n = 0; n < self->image.size; n += 7) {
+		char was = self->image.data[n];
+
+		self->image.data[n] = (char)(was ^ 0xff);
+		(void)pinring_cubin_needs(&self->image, PINRING_HOT_PROBE, &needs);
+		(void)pinring_cubin_twice(&self->image, &self->image);
+		self->image.data[n] = was;
+	}
+	EXPECT_TRUE(pinring_cubin_needs(&self->image, PINRING_HOT_PROBE, &needs));
+	EXPECT_FALSE(pinring_cubin_needs(&self->image, "nowhere", &needs));
 }
 
 TEST(a_gpu_runs_what_was_made_for_an_older_one_of_its_kind)
