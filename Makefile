@@ -323,13 +323,14 @@ $(BUILD)/selftests/cuda/fake_jit.o: selftests/cuda/fake_jit.c $(STAMP)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(CPPFLAGS_ALL) $(CFLAGS_ALL) -Wno-missing-prototypes -DFAKE_CXX='"$(CXX)"' \
 		-DFAKE_CXXFLAGS='"$(fake_jit_flags)"' -DFAKE_LDFLAGS='"$(san) $(if $(SANITIZE),,-Wl,-z,defs)"' \
-		-DFAKE_LOOP='"$(abspath $(BUILD)/selftests/cuda/loop_linked.o $(FAKE_CUDA))"' -fPIC -c $< -o $@
+		-DFAKE_LOOP='"$(abspath $(BUILD)/selftests/cuda/loop_linked.o)"' \
+		-DFAKE_GRID='"$(abspath $(FAKE_CUDA))"' -fPIC -c $< -o $@
 $(FAKE_JIT): $(BUILD)/selftests/cuda/fake_jit.o | $(FAKE_CUDA) $(BUILD)/selftests/cuda/loop_linked.o
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-Bsymbolic $^ -lpthread -o $@
 	$(Q)ln -sf $(@F) $(@D)/libnvJitLink.so.13
 $(BUILD)/selftests/executor_cuda $(BUILD)/selftests/executor_cuda_memory $(BUILD)/selftests/executor_relink \
-$(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
+$(BUILD)/selftests/executor_hot $(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
 $(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_GDR))
 -include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d $(BUILD)/selftests/cuda/fake_jit.d
 
@@ -436,9 +437,9 @@ demo: deps-demo
 c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null)))
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these. Not at
-# executor_cuda*, executor_relink: what the fake GPU finds at an address of its own it takes for two
+# executor_cuda*, executor_relink, executor_hot: what the fake GPU finds at an address of its own it takes for two
 # words.
-concurrent := $(filter-out executor_cuda executor_cuda_memory executor_relink,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
+concurrent := $(filter-out executor_cuda executor_cuda_memory executor_relink executor_hot,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all

@@ -104,6 +104,9 @@ enum {
 	F(module_unload, cuModuleUnload, (cuda_module module))                 \
 	F(module_function, cuModuleGetFunction,                                \
 	  (cuda_function *function, cuda_module module, const char *name))     \
+	F(module_global, cuModuleGetGlobal_v2,                                 \
+	  (cuda_address *at, size_t *bytes, cuda_module module,                \
+	   const char *name))                                                  \
 	F(function_attribute, cuFuncGetAttribute,                              \
 	  (int *value, int attribute, cuda_function function))                 \
 	F(occupancy, cuOccupancyMaxActiveBlocksPerMultiprocessor,              \
@@ -120,6 +123,8 @@ enum {
 	F(memory_copy_in, cuMemcpyHtoDAsync_v2,                                \
 	  (cuda_address to, const void *from, size_t size,                     \
 	   cuda_stream stream))                                                \
+	F(memory_copy_out, cuMemcpyDtoHAsync_v2,                               \
+	  (void *to, cuda_address from, size_t size, cuda_stream stream))      \
 	F(host_register, cuMemHostRegister_v2,                                 \
 	  (void *base, size_t size, unsigned int flags))                       \
 	F(host_unregister, cuMemHostUnregister, (void *base))                  \

@@ -23,10 +23,21 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both lists */
 static struct pinring_gpu *gpus;
 static struct registration *registrations;
 
+bool pinring_gpu_try_enter(struct pinring_gpu *gpu)
+{
+	return !__atomic_load_n(&gpu->stuck, __ATOMIC_RELAXED) &&
+	       !gpu->cuda->context_push(gpu->context);
+}
+
 int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device)
 {
-	cuda_result rc = gpu->cuda->context_push(gpu->context);
+	cuda_result rc;
 
+	if (__atomic_load_n(&gpu->stuck, __ATOMIC_RELAXED))
+		return pinring_fail(device, -EIO,
+				    "GPU %d: the driver does not come back from loading a kernel, since a command of another one does not end",
+				    gpu->number);
+	rc = gpu->cuda->context_push(gpu->context);
 	if (rc)
 		return pinring_cuda_fail(device, gpu->cuda, rc,
 					 "use the GPU's context");
@@ -223,7 +234,9 @@ static void gpu_free(struct pinring_gpu *gpu)
 {
 	const struct pinring_cuda *cuda = gpu->cuda;
 
-	if (gpu->context && !cuda->context_push(gpu->context)) {
+	if (gpu->context && pinring_gpu_try_enter(gpu)) {
+		if (gpu->aside)
+			cuda->stream_destroy(gpu->aside);
 		pinring_bar_close(cuda, &gpu->bar);
 		if (gpu->loops)
 			cuda->memory_free(gpu->loops);
@@ -457,7 +470,7 @@ static void release_pages(struct registration **at)
 	struct registration *r = *at;
 
 	*at = r->next;
-	if (r->ours && !r->gpu->cuda->context_push(r->gpu->context)) {
+	if (r->ours && pinring_gpu_try_enter(r->gpu)) {
 		r->gpu->cuda->host_unregister(r->base);
 		pinring_gpu_leave(r->gpu);
 	}

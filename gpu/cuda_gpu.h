@@ -22,7 +22,10 @@
 #define PINRING_BAR_RING_BYTES \
 	(PINRING_BAR_SLOTS * sizeof(struct pinring_device_slot))
 
-/* A module with the loop in it: alone, or linked with users' kernels. */
+/*
+ * A module with the loop in it: alone, or linked with users' kernels. Or one with such
+ * a kernel alone, and then `loop` is what is only asked, cuda_hot.c.
+ */
 struct pinring_code {
 	struct pinring_code *next; /* of gpu->stale */
 	cuda_module module;
@@ -52,6 +55,9 @@ struct pinring_gpu {
 	struct pinring_executor *executors[PINRING_GPU_LOOPS];
 	struct pinring_code *stale; /* to be freed when nothing runs ... */
 	struct pinring_gpu_memory *unused; /* ... as this */
+	cuda_stream aside; /* for copies; from the first linked loop on */
+	bool loading; /* beside loops, which may hold up the driver; atomic */
+	bool stuck; /* and it does not come back; atomic, to stay */
 	int number;
 	cuda_device device;
 	/*
@@ -75,8 +81,9 @@ int pinring_gpu_get(struct pinring_device *device, int number,
 		    struct pinring_gpu **gpu);
 void pinring_gpu_put(struct pinring_gpu *gpu);
 
-/* Around calls of the driver that need a context. */
+/* Around calls of the driver that need a context. -EIO if that is stuck. */
 int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device);
+bool pinring_gpu_try_enter(struct pinring_gpu *gpu);
 void pinring_gpu_leave(struct pinring_gpu *gpu);
 
 /* 0 where the driver knows no such attribute. */

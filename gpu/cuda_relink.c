@@ -23,17 +23,6 @@
 #define LEAVE_NS 10000000000 /* so long may a command take */
 #define STAY_NS 1000000000 /* until the loop has seen that it need not leave */
 
-#define EACH_EXECUTOR(gpu, i, ex)                            \
-	for ((i) = 0; (i) < PINRING_GPU_LOOPS; (i)++)        \
-		if (((ex) = (gpu)->executors[i]) && is_resident(ex))
-
-static bool is_resident(const struct pinring_executor *ex)
-{
-	const struct cuda *c = ex->loop;
-
-	return __atomic_load_n(&c->resident, __ATOMIC_RELAXED);
-}
-
 /* ------------------------------------------------------------ end, and go on */
 /* Of a loop with a bound nobody wishes anything: it is active by itself. */
 static enum pinring_state wish_of(const struct pinring_executor *ex)
@@ -45,7 +34,7 @@ static enum pinring_state wish_of(const struct pinring_executor *ex)
 static void tell_to_leave(struct pinring_executor *ex)
 {
 	pthread_mutex_lock(&ex->wish_lock);
-	if (is_resident(ex) && ex->wish < PINRING_STATE_TERMINATED) {
+	if (pinring_cuda_resident(ex) && ex->wish < PINRING_STATE_TERMINATED) {
 		ex->leaving = true;
 		pinring_executor_tell(ex, wish_of(ex));
 	}
@@ -64,6 +53,15 @@ static int fail_dead(struct pinring_executor *ex, cuda_result error)
 	pthread_mutex_unlock(&ex->wish_lock);
 	return pinring_cuda_fail(ex->device, c->gpu->cuda, error,
 				 "go on: a persistent kernel died");
+}
+
+void pinring_cuda_tell_to_leave(struct pinring_gpu *gpu)
+{
+	struct pinring_executor *ex;
+	unsigned int i;
+
+	PINRING_EACH_RESIDENT(gpu, i, ex)
+		tell_to_leave(ex);
 }
 
 static int wait_end(struct pinring_executor *ex, struct pinring_device *device,
@@ -89,9 +87,8 @@ int pinring_cuda_stop(struct pinring_gpu *gpu, struct pinring_device *device)
 	unsigned int i;
 	int rc = 0;
 
-	EACH_EXECUTOR(gpu, i, ex)
-		tell_to_leave(ex);
-	EACH_EXECUTOR(gpu, i, ex)
+	pinring_cuda_tell_to_leave(gpu);
+	PINRING_EACH_RESIDENT(gpu, i, ex)
 		if (!rc)
 			rc = wait_end(ex, device, deadline);
 	return rc;
@@ -155,7 +152,7 @@ void pinring_cuda_go_on(struct pinring_gpu *gpu,
 	struct pinring_executor *ex;
 	unsigned int i;
 
-	EACH_EXECUTOR(gpu, i, ex)
+	PINRING_EACH_RESIDENT(gpu, i, ex)
 		if (ex != but)
 			(void)go_on(ex, NULL);
 }
@@ -166,7 +163,7 @@ static bool nothing_runs(const struct pinring_gpu *gpu)
 	struct pinring_executor *ex;
 	unsigned int i;
 
-	EACH_EXECUTOR(gpu, i, ex)
+	PINRING_EACH_RESIDENT(gpu, i, ex)
 		return false;
 	return true;
 }
@@ -178,7 +175,7 @@ void pinring_cuda_discard(struct pinring_gpu *gpu, struct pinring_code *code)
 		gpu->stale = code;
 	}
 	if ((gpu->stale || gpu->unused) && nothing_runs(gpu) &&
-	    !gpu->cuda->context_push(gpu->context)) {
+	    pinring_gpu_try_enter(gpu)) {
 		pinring_gpu_free_stale(gpu);
 		pinring_gpu_leave(gpu);
 	}
@@ -200,7 +197,7 @@ static int check_room(struct pinring_gpu *gpu, const struct pinring_executor *ex
 	const struct pinring_executor *other;
 	unsigned int i;
 
-	EACH_EXECUTOR(gpu, i, other) {
+	PINRING_EACH_RESIDENT(gpu, i, other) {
 		const struct cuda *c = other->loop;
 		const struct pinring_code *code = other == ex ? fresh : c->code;
 
@@ -218,6 +215,40 @@ static int check_room(struct pinring_gpu *gpu, const struct pinring_executor *ex
 	return 0;
 }
 
+/* Those that came while the loop ran will be called by the next one, too. */
+static int check_hot(const struct pinring_executor *ex,
+		     const struct pinring_code *fresh)
+{
+	uint32_t i;
+
+	for (i = 0; i < PINRING_DYNAMIC_MAX; i++) {
+		const struct pinring_kernel *k = &ex->kernels[i];
+		const struct pinring_code *code = k->code;
+
+		if (k->operation && k->entry &&
+		    code->registers > fresh->registers)
+			return pinring_fail(ex->device, -EBUSY,
+					    "%s, of operation %llu, needs %d registers a thread, and the loop would have %d: unregister that first",
+					    k->name,
+					    (unsigned long long)k->operation,
+					    code->registers, fresh->registers);
+	}
+	return 0;
+}
+
+/* A stream that is no loop's, while making one disturbs nobody. */
+static int open_aside(struct pinring_gpu *gpu, struct pinring_device *device)
+{
+	cuda_result error = 0;
+
+	if (!gpu->aside)
+		error = gpu->cuda->stream_create(&gpu->aside,
+						 CUDA_STREAM_NON_BLOCKING, 0);
+	return error ? pinring_cuda_fail(device, gpu->cuda, error,
+					 "make a stream") :
+		       0;
+}
+
 /* Nothing runs. *fresh: the image as code for ex; NULL if there is an error. */
 static int load_image(struct pinring_executor *ex, const void *image,
 		      struct pinring_code **fresh)
@@ -233,10 +264,14 @@ static int load_image(struct pinring_executor *ex, const void *image,
 		return rc;
 	pinring_gpu_free_stale(gpu);
 	code = calloc(1, sizeof(*code));
-	rc = code ? pinring_gpu_load(gpu, ex->device, image, code) :
+	rc = code ? open_aside(gpu, ex->device) :
 		    pinring_fail(ex->device, -ENOMEM, "no memory for code");
+	if (!rc)
+		rc = pinring_gpu_load(gpu, ex->device, image, code);
 	if (!rc) {
 		rc = check_room(gpu, ex, code);
+		if (!rc)
+			rc = check_hot(ex, code);
 		if (rc)
 			gpu->cuda->module_unload(code->module);
 	}
@@ -286,7 +321,7 @@ static int link_and_change(struct pinring_executor *ex, uint32_t arch,
 	for (i = 0; i < PINRING_DYNAMIC_MAX; i++) {
 		const struct pinring_kernel *other = &ex->kernels[i];
 
-		if (other->operation)
+		if (other->operation && !other->entry)
 			list[n++] = (struct pinring_jit_kernel){
 				.name = other->name,
 				.operation = (uint32_t)other->operation,
@@ -325,6 +360,8 @@ int pinring_cuda_load(struct pinring_executor *ex,
 				    "%s: libpinring %s has no code of the loop to link it with for GPU %d (%s)",
 				    k->name, pinring_version(), c->gpu->number,
 				    c->gpu->arch);
+	if (config->flags & PINRING_REGISTER_HOT)
+		return pinring_cuda_inject(ex, config, arch, k, operation);
 	object = calloc(1, sizeof(*object));
 	if (!object)
 		return pinring_fail(ex->device, -ENOMEM, "%s: no memory",
@@ -341,7 +378,10 @@ int pinring_cuda_load(struct pinring_executor *ex,
 /* The function stays in the loop until that is linked again; nobody calls it. */
 void pinring_cuda_unload(struct pinring_executor *ex, struct pinring_kernel *k)
 {
-	(void)ex;
-	pinring_jit_free(k->code);
-	free(k->code);
+	if (k->entry) {
+		pinring_cuda_eject(ex, k);
+	} else {
+		pinring_jit_free(k->code);
+		free(k->code);
+	}
 }

@@ -78,7 +78,7 @@ struct pinring_kernel {
 	uint64_t last; /* commands up to the last one of it; atomic */
 	char name[64];
 	struct pinring_kernel_abi abi;
-	void (*entry)(const struct pinring_kernel_args *args); /* host's */
+	void (*entry)(const struct pinring_kernel_args *args); /* as the loop's */
 	void *code; /* the ops' own */
 };
 

@@ -14,9 +14,10 @@
 #define JOIN_NS 10000000000
 #define GIVE_UP_NS 1000000000 /* the same, of one that never ran, or hangs */
 #define IMAGE_AT PINRING_TABLE_BYTES /* in executor->attachments */
+#define WORD_AT (PINRING_SHARED_BYTES - sizeof(uint64_t)) /* likewise */
 
-_Static_assert(IMAGE_AT + sizeof(struct pinring_loop_cuda) <=
-		       PINRING_SHARED_BYTES, "the image fits the shared pages");
+_Static_assert(IMAGE_AT + sizeof(struct pinring_loop_cuda) <= WORD_AT,
+	       "the image fits the shared pages");
 
 /*
  * What the loop's state begins as. In registered memory: copying from any other
@@ -25,6 +26,11 @@ _Static_assert(IMAGE_AT + sizeof(struct pinring_loop_cuda) <=
 static struct pinring_loop_cuda *image_of(struct pinring_executor *ex)
 {
 	return (void *)((char *)ex->attachments + IMAGE_AT);
+}
+
+uint64_t *pinring_cuda_word(const struct pinring_executor *ex)
+{
+	return (void *)((char *)ex->attachments + WORD_AT);
 }
 
 static cuda_address loop_address(const struct cuda *c)
@@ -189,12 +195,10 @@ static void cuda_detach(struct pinring_executor *ex,
 bool pinring_cuda_query(const struct pinring_executor *ex, cuda_result *rc)
 {
 	const struct cuda *c = ex->loop;
-	const struct pinring_cuda *cuda = c->gpu->cuda;
 
-	*rc = cuda->context_push(c->gpu->context);
-	if (*rc)
+	if (!pinring_gpu_try_enter(c->gpu))
 		return false;
-	*rc = cuda->stream_query(c->stream);
+	*rc = c->gpu->cuda->stream_query(c->stream);
 	pinring_gpu_leave(c->gpu);
 	return true;
 }
@@ -204,8 +208,9 @@ static int cuda_alive(struct pinring_executor *ex)
 	struct cuda *c = ex->loop;
 	cuda_result rc;
 
-	/* If it would not look, the heartbeat tells. */
-	if (!pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY)
+	/* If it would not look, or not come back, the heartbeat tells. */
+	if (__atomic_load_n(&c->gpu->loading, __ATOMIC_RELAXED) ||
+	    !pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY)
 		return 0;
 	return rc ? pinring_cuda_fail(ex->device, c->gpu->cuda, rc,
 				      "go on: the persistent kernel died") :
@@ -269,9 +274,13 @@ static void join_for(struct pinring_executor *ex, int64_t ns)
 /* Who stops all loops must not find one that is half gone. */
 static void join_locked(struct pinring_executor *ex, int64_t ns)
 {
+	struct cuda *c = ex->loop;
+
+	pthread_mutex_lock(&c->gpu->lock);
 	pthread_mutex_lock(&ex->wish_lock);
 	join_for(ex, ns);
 	pthread_mutex_unlock(&ex->wish_lock);
+	pthread_mutex_unlock(&c->gpu->lock);
 }
 
 static void cuda_join(struct pinring_executor *ex)
@@ -375,7 +384,7 @@ static void cuda_free(struct pinring_executor *ex)
 		pinring_gpu_unmap(ex->attachments);
 	if (c->mapped_region)
 		pinring_gpu_unmap(ex->region->base);
-	if (c->stream && !c->gpu->cuda->context_push(c->gpu->context)) {
+	if (c->stream && pinring_gpu_try_enter(c->gpu)) {
 		c->gpu->cuda->stream_destroy(c->stream);
 		pinring_gpu_leave(c->gpu);
 	}

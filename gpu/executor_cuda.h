@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_cuda.h - what executor_cuda.c and cuda_relink.c share (private).
+ * executor_cuda.h - what executor_cuda.c, cuda_relink.c and cuda_hot.c share (private).
  *
  * Locks, in this order: executor->kernels_lock, the GPU's lock, executor->wish_lock.
  * A launch has the last one first, but of an executor that is not yet resident,
- * whose wish_lock nobody wants who has the GPU's.
+ * whose wish_lock nobody wants who has the GPU's. Who has a wish_lock calls the driver
+ * only with the GPU's lock: cuda_hot.c says why.
  */
 #ifndef PINRING_GPU_EXECUTOR_CUDA_H
 #define PINRING_GPU_EXECUTOR_CUDA_H
@@ -35,6 +36,21 @@ struct cuda {
 bool pinring_cuda_query(const struct pinring_executor *executor, cuda_result *rc);
 void pinring_cuda_nap(void);
 
+/* Registered memory, for who has the GPU's lock. */
+uint64_t *pinring_cuda_word(const struct pinring_executor *executor);
+
+/* Under the GPU's lock: those that are, or may be, on it. */
+#define PINRING_EACH_RESIDENT(gpu, i, ex)                    \
+	for ((i) = 0; (i) < PINRING_GPU_LOOPS; (i)++)        \
+		if (((ex) = (gpu)->executors[i]) && pinring_cuda_resident(ex))
+
+static inline bool pinring_cuda_resident(const struct pinring_executor *ex)
+{
+	const struct cuda *c = ex->loop;
+
+	return __atomic_load_n(&c->resident, __ATOMIC_RELAXED);
+}
+
 /*
  * Launches the loop, or once more, with the state that it left; and waits until it
  * says something. Under the GPU's lock and wish_lock. *launched: there is something
@@ -57,6 +73,16 @@ int pinring_cuda_load(struct pinring_executor *executor,
 		      struct pinring_kernel *kernel, uint32_t operation);
 void pinring_cuda_unload(struct pinring_executor *executor,
 			 struct pinring_kernel *kernel);
+
+/* cuda_hot.c; k->entry is the GPU's address, and tells it from one that was linked. */
+int pinring_cuda_inject(struct pinring_executor *executor,
+			const struct pinring_kernel_config *config, uint32_t arch,
+			struct pinring_kernel *kernel, uint32_t operation);
+void pinring_cuda_eject(struct pinring_executor *executor,
+			struct pinring_kernel *kernel);
+
+/* Under the GPU's lock: the first part of stopping. It does not call the driver. */
+void pinring_cuda_tell_to_leave(struct pinring_gpu *gpu);
 
 /*
  * Under the GPU's lock: all loops on it end between two commands, and go on. 0, or

@@ -121,8 +121,9 @@ static int take_kernel_config(struct pinring_executor *ex,
 		return pinring_fail(ex->device, -EINVAL,
 				    "%s: one of path and text, not %s", c->name,
 				    c->path ? "both" : "none");
-	if (c->reserved)
-		return pinring_fail(ex->device, -EINVAL, "reserved: not zero");
+	if (c->flags & ~(uint64_t)PINRING_REGISTER_HOT)
+		return pinring_fail(ex->device, -EINVAL, "flags: %#llx is unknown",
+				    (unsigned long long)c->flags);
 	return 0;
 }
 

@@ -184,6 +184,23 @@ TEST_F(dynamic, text_becomes_an_operation)
 	}
 }
 
+/* Host threads never pause for a kernel. */
+TEST_F(dynamic, hot_is_what_it_always_is)
+{
+	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
+	struct pinring_completion done;
+	uint32_t operation;
+
+	c.name = "blend";
+	c.text = blend;
+	c.flags = PINRING_REGISTER_HOT;
+	ASSERT_OK(pinring_executor_register(self->ex, &c, &operation));
+	ASSERT_EQ(0, run(self->ex, whole(operation, self->out.offset, self->in.offset, 100),
+			 &done));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(self->from[99] * 0.25f + self->from[FLOATS + 99] * 0.75f, self->to[99]);
+}
+
 TEST_F(dynamic, all_workers_get_the_command_and_a_share)
 {
 	/* Slot w: how many elements worker w has seen, in an order of its own. */
@@ -413,8 +430,9 @@ TEST_F(dynamic, what_is_no_kernel_is_refused_in_words)
 	EXPECT_EQ(-EINVAL, pinring_executor_register(self->ex, &c, &operation));
 	SAYS("both");
 	c.path = NULL;
-	c.reserved = 1;
+	c.flags = 2;
 	EXPECT_EQ(-EINVAL, pinring_executor_register(self->ex, &c, &operation));
+	SAYS("flags");
 	c.struct_size = 0;
 	EXPECT_EQ(-EINVAL, pinring_executor_register(self->ex, &c, &operation));
 	EXPECT_EQ(0, entries(self->tmp));

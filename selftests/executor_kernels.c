@@ -2,7 +2,7 @@
 /*
  * Users' kernels on whatever executor there is (executor_kind.h): the same source, the
  * same call, the same command, the same numbers. On a GPU each registration is a
- * pause of the loop, with commands in flight.
+ * pause of the loop, with commands in flight, or the loop takes the kernel in.
  */
 #include <kselftest_harness.h>
 
@@ -61,15 +61,22 @@ FIXTURE_TEARDOWN(kernels)
 
 #define INCLUDE "#include <pinring/kernel.h>\n"
 
-static int add_kernel(struct pinring_executor *ex, const char *name, const char *path,
-		      const char *text, uint32_t *operation)
+static int add_flagged(struct pinring_executor *ex, const char *name, const char *path,
+		       const char *text, uint64_t flags, uint32_t *operation)
 {
 	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
 
 	c.name = name;
 	c.path = path;
 	c.text = text;
+	c.flags = flags;
 	return pinring_executor_register(ex, &c, operation);
+}
+
+static int add_kernel(struct pinring_executor *ex, const char *name, const char *path,
+		      const char *text, uint32_t *operation)
+{
+	return add_flagged(ex, name, path, text, 0, operation);
 }
 
 /* Without what compiles for this executor there is nothing to see. */
@@ -128,24 +135,25 @@ TEST_F_TIMEOUT(kernels, the_example_does_what_it_says, 120)
 	EXPECT_EQ(-EINVAL, run(self, operation, SMALL));
 }
 
+static const char reverse[] = INCLUDE
+	"PINRING_KERNEL(reverse)\n"
+	"{\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = a[i];\n"
+	"	for (int pass = 0; pass < 5; pass++) {\n"
+	"		float *x = pass % 2 ? dst : (float *)b;\n"
+	"		const float *y = pass % 2 ? b : dst;\n"
+	"		PINRING_BARRIER();\n"
+	"		PINRING_EACH(i, args->count)\n"
+	"			x[i] = y[args->count - 1 - i] + 1;\n"
+	"	}\n"
+	"	PINRING_BARRIER();\n"
+	"	PINRING_EACH(i, args->count)\n"
+	"		dst[i] = b[i];\n"
+	"}\n";
+
 TEST_F_TIMEOUT(kernels, several_with_passes_and_other_elements, 120)
 {
-	static const char reverse[] = INCLUDE
-		"PINRING_KERNEL(reverse)\n"
-		"{\n"
-		"	PINRING_EACH(i, args->count)\n"
-		"		dst[i] = a[i];\n"
-		"	for (int pass = 0; pass < 5; pass++) {\n"
-		"		float *x = pass % 2 ? dst : (float *)b;\n"
-		"		const float *y = pass % 2 ? b : dst;\n"
-		"		PINRING_BARRIER();\n"
-		"		PINRING_EACH(i, args->count)\n"
-		"			x[i] = y[args->count - 1 - i] + 1;\n"
-		"	}\n"
-		"	PINRING_BARRIER();\n"
-		"	PINRING_EACH(i, args->count)\n"
-		"		dst[i] = b[i];\n"
-		"}\n";
 	static const char halves[] = INCLUDE
 		"PINRING_KERNEL_OF(halves, double, PINRING_KERNEL_DST)\n"
 		"{\n"
@@ -259,6 +267,35 @@ TEST_F_TIMEOUT(kernels, come_and_go_while_commands_flow, 120)
 	EXPECT_EQ(f.done, info_of(self->ex).submitted);
 	ASSERT_OK(run(self, operation, COUNT));
 	EXPECT_EQ(0, not_blended(self, COUNT));
+}
+
+/* The same while the loop goes on: passes as well, of which each asks for its barrier. */
+TEST_F_TIMEOUT(kernels, come_hot_while_commands_flow, 120)
+{
+	struct flow f = { .self = self };
+	uint32_t operation, hot, wrong = 0;
+	pthread_t thread;
+
+	ADD_FIRST("blend", "examples/blend.cu", NULL, &operation);
+	ASSERT_EQ(0, pthread_create(&thread, NULL, flow, &f));
+	for (int round = 0; round < 6; round++) {
+		ASSERT_OK(add_flagged(self->ex, "reverse", NULL, reverse,
+				      PINRING_REGISTER_HOT, &hot));
+		if (round < 5) {
+			ASSERT_OK(pinring_executor_unregister(self->ex, hot, 60 * SECOND));
+		}
+	}
+	__atomic_store_n(&f.stop, 1, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+	EXPECT_EQ(0, f.wrong);
+	EXPECT_EQ(f.done, info_of(self->ex).submitted);
+	ASSERT_OK(run(self, operation, COUNT));
+	EXPECT_EQ(0, not_blended(self, COUNT));
+	ASSERT_OK(run(self, hot, COUNT));
+	for (int i = 0; i < COUNT; i++) {
+		wrong += self->at_dst[i] != self->at_a[COUNT - 1 - i] + 5;
+	}
+	EXPECT_EQ(0, wrong);
 }
 
 TEST_HARNESS_MAIN

@@ -7,143 +7,16 @@
 #define _GNU_SOURCE
 #include <kselftest_harness.h>
 
-#include <pthread.h>
 #include <sys/wait.h>
 
-#include <pinring/pinring.h>
-
 #include "../gpu/cuda_driver.h"
-#include "../gpu/device_code.h"
-#include "cuda/find_fake.h"
-#include "executor_test.h"
-
-#define COUNT 3000
-
-FIXTURE(relink)
-{
-	struct pinring_device *device;
-	struct pinring_region *r;
-	struct pinring_executor_config config;
-	struct pinring_object_info a, b, dst;
-	float *at_a, *at_b, *at_dst;
-	struct pinring_executor *ex, *other;
-	bool lost; /* a kernel may run yet: what it may touch stays */
-};
-
-FIXTURE_SETUP(relink)
-{
-	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
-
-	if (!find_fake()) {
-		SKIP(return, "no fake libcuda.so.1: built without g++");
-	}
-	if (!pinring_device_link_size) {
-		SKIP(return, "built without nvcc of a CUDA toolkit 12.8 or later");
-	}
-	rc.flags = PINRING_REGION_SMALL_PAGES;
-	ASSERT_OK(pinring_device_open(NULL, &self->device));
-	ASSERT_OK(pinring_region_create(self->device, &rc, &self->r));
-	ASSERT_OK(pinring_object_create(self->r, "a", PINRING_OBJECT_BYTES,
-					COUNT * sizeof(float), 0, &self->a));
-	ASSERT_OK(pinring_object_create(self->r, "b", PINRING_OBJECT_BYTES,
-					COUNT * sizeof(float), 0, &self->b));
-	ASSERT_OK(pinring_object_create(self->r, "dst", PINRING_OBJECT_BYTES,
-					COUNT * sizeof(float), 0, &self->dst));
-	self->at_a = pinring_region_at(self->r, self->a.offset, self->a.length);
-	self->at_b = pinring_region_at(self->r, self->b.offset, self->b.length);
-	self->at_dst = pinring_region_at(self->r, self->dst.offset, self->dst.length);
-	for (int i = 0; i < COUNT; i++) {
-		self->at_a[i] = (float)(i % 1000);
-		self->at_b[i] = 1;
-	}
-	self->config = pinring_executor_defaults();
-	self->config.kind = PINRING_EXECUTOR_CUDA;
-	self->config.threads = 2;
-	self->config.flags = PINRING_EXECUTOR_SHARED;
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &self->ex));
-	ASSERT_EQ(0, pinring_executor_attach(self->ex, self->r));
-	self->config.threads = 1;
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &self->other));
-	ASSERT_EQ(0, pinring_executor_attach(self->other, self->r));
-}
-
-FIXTURE_TEARDOWN(relink)
-{
-	struct fake_cuda_state state;
-
-	pinring_executor_close(self->ex, 10 * SECOND);
-	pinring_executor_close(self->other, 10 * SECOND);
-	pinring_region_close(self->r);
-	pinring_device_close(self->device);
-	if (!look || self->lost)
-		return;
-	/* Nothing is left on the GPU, and nothing was asked of it that may hang. */
-	state = look();
-	EXPECT_EQ(0, state.contexts);
-	EXPECT_EQ(0, state.modules);
-	EXPECT_EQ(0, state.streams);
-	EXPECT_EQ(0, state.registered);
-	EXPECT_EQ(0, state.allocated);
-	EXPECT_EQ(0, state.depth);
-	EXPECT_EQ(0, state.misuse);
-	EXPECT_EQ(0, state.while_running);
-}
-
-#define INCLUDE "#include <pinring/kernel.h>\n"
-
-static const char blend[] = INCLUDE
-	"PINRING_KERNEL(blend)\n"
-	"{\n"
-	"	PINRING_EACH(i, args->count)\n"
-	"		dst[i] = a[i] * s0 + b[i] * (1.0f - s0);\n"
-	"}\n";
+#include "cuda/two_loops.h"
 
 static const char other_kernels[][160] = {
 	INCLUDE "PINRING_KERNEL(k0) { PINRING_EACH(i, args->count) dst[i] = a[i] + 1; }\n",
 	INCLUDE "PINRING_KERNEL(k1) { PINRING_EACH(i, args->count) dst[i] = a[i] + 2; }\n",
 	INCLUDE "PINRING_KERNEL(k2) { PINRING_EACH(i, args->count) dst[i] = a[i] + 3; }\n",
 };
-
-static int add_text(struct pinring_executor *ex, const char *name, const char *text,
-		    uint32_t *operation)
-{
-	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
-
-	c.name = name;
-	c.text = text;
-	return pinring_executor_register(ex, &c, operation);
-}
-
-static struct pinring_command whole(const FIXTURE_DATA(relink) *self, uint32_t operation)
-{
-	return (struct pinring_command){
-		.id = 7, .operation = (uint16_t)operation, .count = COUNT,
-		.dst = { self->dst.offset, 0 }, .a = { self->a.offset, 0 },
-		.b = { self->b.offset, 0 }, .s0 = 0.25f,
-	};
-}
-
-/* Runs it, and compares with a * x + y. -errno, or the command's status. */
-static int runs(FIXTURE_DATA(relink) *self, struct pinring_executor *ex, uint32_t operation,
-		float x, float y)
-{
-	struct pinring_command c = whole(self, operation);
-	struct pinring_completion done;
-	int rc;
-
-	memset(self->at_dst, 0xff, COUNT * sizeof(float));
-	rc = pinring_executor_call(ex, &c, 60 * SECOND, &done);
-	if (rc || done.status)
-		return rc ? rc : done.status;
-	for (int i = 0; i < COUNT; i++) {
-		if (self->at_dst[i] != self->at_a[i] * x + y)
-			return -EBADMSG;
-	}
-	return done.id == 7 && done.done == COUNT ? 0 : -EBADMSG;
-}
-
-#define BLENDS(ex, operation) runs(self, (ex), (operation), 0.25f, 0.75f)
-#define ADDS(ex) runs(self, (ex), PINRING_OP_ADD, 1, 1)
 
 TEST_F(relink, the_example_becomes_an_operation_and_goes)
 {
@@ -205,43 +78,6 @@ TEST_F(relink, what_is_refused_changes_nothing)
 	EXPECT_EQ(launches, look().launches);
 	ASSERT_OK(BLENDS(self->ex, first));
 	ASSERT_OK(ADDS(self->other));
-}
-
-/* Each adds 1 to each element of dst: run twice or not at all, it shows. */
-struct flow {
-	FIXTURE_DATA(relink) *self;
-	struct pinring_executor *ex;
-	uint64_t sent, wrong;
-	int stop; /* atomic */
-};
-
-#define IN_FLIGHT 16
-
-static void *flow(void *arg)
-{
-	struct flow *f = arg;
-	struct pinring_command c = whole(f->self, PINRING_OP_AXPY);
-	struct pinring_completion done;
-	uint64_t tickets[IN_FLIGHT], collected = 0;
-
-	c.a = c.b;
-	c.b = c.dst;
-	c.s0 = 1;
-	while (!__atomic_load_n(&f->stop, __ATOMIC_RELAXED) || collected < f->sent) {
-		if (f->sent - collected < IN_FLIGHT &&
-		    !__atomic_load_n(&f->stop, __ATOMIC_RELAXED)) {
-			c.id = (uint32_t)f->sent;
-			f->wrong += pinring_executor_submit(
-					    f->ex, &c, &tickets[f->sent % IN_FLIGHT]) != 0;
-			f->sent++;
-			continue;
-		}
-		f->wrong += pinring_executor_wait(f->ex, tickets[collected % IN_FLIGHT],
-						  60 * SECOND, &done) ||
-			    done.status || done.id != (uint32_t)collected;
-		collected++;
-	}
-	return NULL;
 }
 
 TEST_F_TIMEOUT(relink, nothing_is_lost_and_nothing_runs_twice, 120)

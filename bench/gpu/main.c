@@ -44,7 +44,7 @@ static const struct group groups[] = {
 	{ "room", "a room at 48 kHz, interactive", bench_gpu_room, 60, false,
 	  { { ROW_ROOM, 1.0 } } },
 	{ "vector", "adding vectors, beside launches", bench_gpu_vector, 60,
-	  false, { { ROW_REGISTER, 0.0 } } },
+	  false, { { ROW_REGISTER, 0.0 }, { ROW_HOT, 0.0 } } },
 	{ "bandwidth", "adding large ones, beside the memory's bandwidth",
 	  bench_gpu_bandwidth, 60, true,
 	  { { ROW_ADD_1M, 1.1 }, { ROW_ADD_16M, 1.1 }, { ROW_ADD_64M, 1.1 } } },

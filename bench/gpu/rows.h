@@ -34,6 +34,7 @@ void bench_gpu_barrier(const struct gpu_options *o);
 #define ROW_FRAME "60 FPS 64^3, operations a frame"
 #define ROW_ROOM "room 64^3 at 48 kHz, times real time"
 #define ROW_REGISTER "a kernel registered while the executor runs"
+#define ROW_HOT "another one, with PINRING_REGISTER_HOT"
 #define ROW_ADD_1M "add of 1 M floats in GPU memory"
 #define ROW_ADD_16M "add of 16 M floats in GPU memory"
 #define ROW_ADD_64M "add of 64 M floats in GPU memory"

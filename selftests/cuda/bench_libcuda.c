@@ -496,6 +496,16 @@ API cuda_result cuModuleUnload(cuda_module module)
 	return module ? CUDA_OK : INVALID_VALUE;
 }
 
+API cuda_result cuModuleGetGlobal_v2(cuda_address *at, size_t *bytes, cuda_module module,
+				     const char *name)
+{
+	(void)at;
+	(void)bytes;
+	(void)module;
+	(void)name;
+	return 500; /* no benchmark asks */
+}
+
 API cuda_result cuModuleGetFunction(cuda_function *f, cuda_module module,
 				    const char *name)
 {

@@ -6,13 +6,15 @@
 #ifndef PINRING_FAKE_CUDA_H
 #define PINRING_FAKE_CUDA_H
 
-/* What there is now; all but calls, launches and same_address are 0 in the end. */
+/* What there is now; all but calls, launches, hot, stalled and same_address are 0 in the end. */
 struct fake_cuda_state {
 	int calls, launches;
 	int contexts, modules, streams, registered, allocated;
 	int depth; /* of this thread's stack of contexts */
 	int misuse; /* calls with a handle or an address that is none */
 	int while_running; /* calls that a persistent kernel may block */
+	int hot; /* kernels loaded alone, ... */
+	int stalled; /* ... and those that waited until nothing ran */
 	int planned; /* a call that is to fail has not yet come */
 	int query_held, load_held; /* a caller, as below */
 	int same_address; /* pages the "GPU" finds where the host does */
@@ -26,6 +28,8 @@ struct fake_cuda_gpu {
 	int no_room; /* no block fits an SM */
 	/* Of a thread, in the loop alone and with users' kernels. */
 	int registers, linked_registers, linked_local;
+	int hot_registers, hot_local; /* and in a kernel alone */
+	int stall_loads; /* of those: as if the driver could not beside a kernel */
 	int refuse_launches; /* so many of the next */
 	int busy; /* kernels are queued and do not start */
 	int partly; /* they do, but for their last block */

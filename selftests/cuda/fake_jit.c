@@ -9,6 +9,7 @@
  * fake driver to open. What was made once is not made again.
  */
 #define _GNU_SOURCE
+#include <elf.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stdbool.h>
@@ -40,6 +41,7 @@ struct made {
 
 struct program {
 	char *text, *name, *header, *log;
+	int registers; /* for the source as FAKE_REGISTERS; 0: as many as it likes */
 	struct bytes object;
 };
 
@@ -47,6 +49,7 @@ struct link {
 	struct bytes object[OBJECTS], image;
 	int objects;
 	char *dispatch; /* PTX */
+	bool hot; /* a kernel alone */
 	char *log;
 };
 
@@ -178,8 +181,9 @@ static bool compile(struct program *p, const char *folder, const char *includes)
 	/* As in kernels.cu: from here on the headers are nvcc's. */
 	n = asprintf(&text,
 		     "#include <pinring/pinring_layout.h>\n#include <pinring/port.h>\n"
-		     "#include \"simt.h\"\n#define __CUDACC__\n#line 1 \"%s\"\n%s",
-		     p->name, p->text);
+		     "#include \"simt.h\"\n#define __CUDACC__\n#define FAKE_REGISTERS %d\n"
+		     "#line 1 \"%s\"\n%s",
+		     p->registers, p->name, p->text);
 	write_all(folder, "kernel.cc", text, (size_t)n);
 	free(text);
 	if (asprintf(&arguments, "-I. %s " FAKE_CXXFLAGS " -c kernel.cc -o kernel.o",
@@ -202,13 +206,15 @@ API int nvrtcCompileProgram(struct program *p, int count, const char *const *opt
 	int i;
 
 	for (i = 0; i < count; i++) {
+		sscanf(options[i], "--maxrregcount=%d", &p->registers);
 		if (strncmp(options[i], "-I", 2) || !realpath(options[i] + 2, real))
 			continue;
 		free(includes);
 		if (asprintf(&includes, "-I'%s'", real) < 0)
 			abort();
 	}
-	key.size = (size_t)asprintf(&key.data, "%s\n%s\n%s", p->name, includes, p->text);
+	key.size = (size_t)asprintf(&key.data, "%s\n%s\n%d\n%s", p->name, includes,
+				    p->registers, p->text);
 	pthread_mutex_lock(&lock);
 	made = find(&key);
 	if (made) {
@@ -281,7 +287,8 @@ API int nvJitLinkAddData(struct link *l, int kind, const void *data, size_t size
 {
 	const struct bytes object = { (char *)(uintptr_t)data, size };
 
-	if (kind == PTX && !strcmp(name, "pinring_dynamic")) {
+	l->hot = !strcmp(name, "pinring_hot");
+	if (kind == PTX && (l->hot || !strcmp(name, "pinring_dynamic"))) {
 		l->dispatch = strdup(data);
 		return 0;
 	}
@@ -324,10 +331,70 @@ static char *dispatch_source(const char *ptx)
 	return text;
 }
 
+/*
+ * Of "pinring_hot_at = NAME;" and, where the barrier is found, "[a + N]". What the
+ * kernel needs of an SM is as nvcc would say it, with a symbol yet to be filled in;
+ * a source may say more, which then counts.
+ */
+static char *hot_source(const char *ptx)
+{
+	static const char at[] = "pinring_hot_at = ", barrier[] = "[a + ";
+	const char *name = strstr(ptx, at) + strlen(at);
+	int length = (int)strcspn(name, ";");
+	int offset = atoi(strstr(ptx, barrier) + strlen(barrier));
+	char *text;
+
+	if (asprintf(&text,
+		     "struct pinring_kernel_args;\n"
+		     "typedef const struct pinring_kernel_args *args;\n"
+		     "extern \"C\" void %.*s(args);\n"
+		     "extern \"C\" { void (*pinring_hot_at)(args) = %.*s; }\n"
+		     "extern \"C\" void pinring_hot_probe(void);\n"
+		     "extern \"C\" void pinring_hot_probe(void) { }\n"
+		     "extern \"C\" void pinring_kernel_barrier(args a);\n"
+		     "extern \"C\" void pinring_kernel_barrier(args a)\n"
+		     "{\n	(*(int (*const *)(args))((const char *)a + %d))(a);\n}\n"
+		     "__asm__(\".pushsection .nv.info,\\\"\\\",@progbits\\n\"\n"
+		     "	\".byte 4, 0x2f; .short 8; .long 0, 40\\n\"\n"
+		     "	\".byte 4, 0x12; .short 8; .long 0, 64\\n.popsection\");\n",
+		     length, name, length, name, offset) < 0)
+		abort();
+	return text;
+}
+
+/* The symbol that the records of .nv.info are about. */
+static void fill_in(struct bytes *image, const char *symbol)
+{
+	const Elf64_Ehdr *elf = (const void *)image->data;
+	const Elf64_Shdr *s = (const void *)(image->data + elf->e_shoff);
+	const char *names = image->data + s[elf->e_shstrndx].sh_offset;
+	uint32_t number = 0;
+
+	for (int i = 0; i < elf->e_shnum; i++) {
+		const Elf64_Sym *sym = (const void *)(image->data + s[i].sh_offset);
+
+		for (uint32_t n = 0; s[i].sh_type == SHT_SYMTAB &&
+				     n < s[i].sh_size / sizeof(*sym); n++)
+			if (!strcmp(image->data + s[s[i].sh_link].sh_offset +
+					    sym[n].st_name, symbol))
+				number = n;
+	}
+	for (int i = 0; i < elf->e_shnum; i++) {
+		if (strcmp(names + s[i].sh_name, ".nv.info"))
+			continue;
+		for (size_t at = 0; at < s[i].sh_size; at += 12)
+			memcpy(image->data + s[i].sh_offset + at + 4, &number,
+			       sizeof(number));
+	}
+}
+
+#define LINK FAKE_LDFLAGS " -shared -Wl,-z,defs -o code object*.o "
+
 static bool link_all(struct link *l, const char *folder)
 {
 	struct fake_image tail = { .magic = FAKE_IMAGE };
-	char *source = dispatch_source(l->dispatch), name[32];
+	char *source = l->hot ? hot_source(l->dispatch) :
+				dispatch_source(l->dispatch), name[32];
 	struct bytes symbols, code;
 
 	write_all(folder, "dispatch.cc", source, strlen(source));
@@ -338,11 +405,13 @@ static bool link_all(struct link *l, const char *folder)
 	}
 	if (!compiler(folder, FAKE_CXXFLAGS " -c dispatch.cc -o object-dispatch.o") ||
 	    !compiler(folder, "-r -nostdlib -o symbols object*.o") ||
-	    !compiler(folder, FAKE_LDFLAGS " -shared -Wl,-z,defs -o code object*.o " FAKE_LOOP)) {
+	    !compiler(folder, l->hot ? LINK FAKE_GRID : LINK FAKE_LOOP " " FAKE_GRID)) {
 		l->log = read_all(folder, "log").data;
 		return false;
 	}
 	symbols = read_all(folder, "symbols");
+	if (l->hot)
+		fill_in(&symbols, "pinring_hot_probe");
 	code = read_all(folder, "code");
 	tail.bytes = code.size;
 	l->image.size = symbols.size + sizeof(tail) + code.size;

@@ -61,6 +61,8 @@ struct cuda_module {
 	struct cuda_context *context;
 	struct cuda_function loop;
 	void *handle; /* of an image's shared object; NULL: the loop alone */
+	bool hot; /* a user's kernel, and no loop */
+	char *global; /* whose address was asked */
 };
 
 struct cuda_stream {
@@ -103,7 +105,7 @@ static struct {
 static struct fake_cuda_state state;
 static struct fake_cuda_gpu gpu = {
 	.major = 9, .cooperative = 1, .host_register = 1, .count = GPUS,
-	.registers = 64, .linked_registers = 64,
+	.registers = 64, .linked_registers = 64, .hot_registers = 40,
 };
 
 /* Callers that a test holds up: 1, before, or 2, with the answer. Nobody else waits. */
@@ -441,8 +443,6 @@ API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 
 	hold_load();
 	ENTER("cuModuleLoadData", true);
-	/* What a real driver may wait for, for ever. */
-	state.while_running += running() > 0;
 	if (!image)
 		return leave(INVALID_VALUE);
 	m = calloc(1, sizeof(*m));
@@ -450,8 +450,19 @@ API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 	m->loop.entry = pinring_loop_cuda;
 	m->handle = open_image(image);
 	if (m->handle) {
-		entry = dlsym(m->handle, "pinring_loop_cuda");
+		m->hot = dlsym(m->handle, "pinring_hot_probe") != NULL;
+		entry = dlsym(m->handle, m->hot ? "pinring_hot_probe" :
+						  "pinring_loop_cuda");
 		memcpy(&m->loop.entry, &entry, sizeof(entry));
+	}
+	/* What a real driver may wait for, for ever, and all others for it. */
+	if (m->hot) {
+		state.hot++;
+		state.stalled += gpu.stall_loads && running();
+		while (gpu.stall_loads && running())
+			usleep(1000);
+	} else {
+		state.while_running += running() > 0;
 	}
 	m->next = modules;
 	modules = m;
@@ -480,10 +491,21 @@ API cuda_result cuModuleGetFunction(cuda_function *out, cuda_module module,
 				    const char *name)
 {
 	ENTER("cuModuleGetFunction", true);
-	if (!module || strcmp(name, "pinring_loop_cuda"))
+	if (!module || strcmp(name, module->hot ? "pinring_hot_probe" :
+						  "pinring_loop_cuda"))
 		return leave(500);
 	*out = &module->loop;
 	return leave(CUDA_OK);
+}
+
+API cuda_result cuModuleGetGlobal_v2(cuda_address *at, size_t *bytes,
+				     cuda_module module, const char *name)
+{
+	ENTER("cuModuleGetGlobal_v2", true);
+	module->global = module->hot ? dlsym(module->handle, name) : NULL;
+	*at = (cuda_address)(uintptr_t)module->global;
+	*bytes = sizeof(void *);
+	return leave(module->global ? CUDA_OK : 500);
 }
 
 /* NULL: there is no such function. */
@@ -509,10 +531,14 @@ API cuda_result cuFuncGetAttribute(int *value, int which, cuda_function f)
 		*value = BLOCK_THREADS;
 		break;
 	case CUDA_FUNCTION_REGISTERS:
-		*value = m->handle ? gpu.linked_registers : gpu.registers;
+		*value = m->hot	   ? gpu.hot_registers :
+			 m->handle ? gpu.linked_registers :
+				     gpu.registers;
 		break;
 	case CUDA_FUNCTION_LOCAL:
-		*value = m->handle ? gpu.linked_local : 0;
+		*value = m->hot	   ? gpu.hot_local :
+			 m->handle ? gpu.linked_local :
+				     0;
 		break;
 	case CUDA_FUNCTION_SHARED:
 		*value = 16384;
@@ -525,8 +551,11 @@ API cuda_result cuFuncGetAttribute(int *value, int which, cuda_function f)
 
 API cuda_result cuFuncLoad(cuda_function f)
 {
+	const struct cuda_module *m;
+
 	ENTER("cuFuncLoad", true);
-	state.while_running += running();
+	m = module_of(f);
+	state.while_running += m && !m->hot && running();
 	f->loaded = true;
 	return leave(CUDA_OK);
 }
@@ -801,6 +830,24 @@ API cuda_result cuMemcpyHtoDAsync_v2(cuda_address to, const void *from,
 		return leave(INVALID_VALUE);
 	memcpy((void *)(uintptr_t)to, from, size);
 	return leave(CUDA_OK);
+}
+
+API cuda_result cuMemcpyDtoHAsync_v2(void *to, cuda_address from, size_t size,
+				     cuda_stream stream)
+{
+	const char *at = (const char *)(uintptr_t)from;
+	const struct cuda_module *m = modules;
+
+	ENTER("cuMemcpyDtoHAsync_v2", true);
+	state.while_running += !known(to, size, true) && running();
+	while (m && (!m->global || m->global != at))
+		m = m->next;
+	/* Behind a kernel that does not end it would never be made. */
+	if (!stream || stream->grid || (!m && !on_device(from, size)))
+		return leave(INVALID_VALUE);
+	memcpy(to, at, size);
+	/* It may be lazy, and then its code is not there. */
+	return leave(m && !m->loop.loaded ? INVALID_VALUE : CUDA_OK);
 }
 
 /* ---------------------------------------------------------- streams and launches */

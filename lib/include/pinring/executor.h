@@ -233,6 +233,12 @@ PINRING_API int pinring_executor_call(struct pinring_executor *executor,
 				      struct pinring_completion *completion);
 
 /*
+ * kernel_config.flags. On a GPU the loop that runs takes the kernel in as it is, if it
+ * has what the kernel needs, and nobody pauses: docs/kernels.md. Host threads never do.
+ */
+#define PINRING_REGISTER_HOT 1u
+
+/*
  * A user's kernel (pinring/kernel.h) becomes an operation, while commands are in
  * flight. Its source is given as a file or as text. What else the file may be goes
  * by its name: on the host executor .so, a shared object that was compiled before;
@@ -247,7 +253,7 @@ struct pinring_kernel_config {
 	const char *name; /* as in PINRING_KERNEL(name) */
 	const char *path; /* one of these two, */
 	const char *text; /* the other is NULL */
-	uint64_t reserved; /* 0 */
+	uint64_t flags; /* PINRING_REGISTER_HOT */
 };
 
 /*
@@ -258,7 +264,10 @@ struct pinring_kernel_config {
  * -ENOEXEC: it does not compile or load, or is of another ABI (the sentence has
  * both numbers); -ENOSPC: there are 64 already; -EOPNOTSUPP: not for this
  * executor, or what compiles it is not installed; -EPIPE: it has ended; CUDA: -EBUSY:
- * the executors on the GPU do not pause, or leave no room for it.
+ * the executors on the GPU do not pause, or leave no room for it; -E2BIG:
+ * PINRING_REGISTER_HOT, and it needs what the loop that runs has not (the sentence
+ * says what, and how much): without the flag it can be registered; -EIO: the driver
+ * does not load it, or does not come back.
  */
 PINRING_API int
 pinring_executor_register(struct pinring_executor *executor,
