@@ -211,7 +211,7 @@ $(DEVICE)/loop_cuda.fatbin: $(cuda_images)
 # The header that users' kernels are compiled with, but for comments and indentation.
 $(BUILD)/gpu/kernel.txt: lib/include/pinring/kernel.h
 	$(Q)mkdir -p $(@D)
-	$(Q)sed '/^\/\*.*\*\/$$/d; /^\/\*/,/\*\//d; s/[[:space:]][[:space:]]*/ /g' $< >$@
+	$(Q)sed '/^\/\*.*\*\/$$/d; /^\/\*/,/\*\//d; s/[[:space:]]*\/\*.*\*\/$$//; s/[[:space:]][[:space:]]*/ /g; /^$$/d' $< >$@
 $(BUILD)/gpu/kernel.o: $(BUILD)/gpu/kernel.txt
 $(BUILD)/gpu/kernel.o: CPPFLAGS += -DPINRING_KERNEL_TEXT='"$(BUILD)/gpu/kernel.txt"'
 

@@ -16,17 +16,16 @@ static struct {
 	struct pinring_cuda cuda;
 } driver = { .lock = PTHREAD_MUTEX_INITIALIZER };
 
-static const struct {
-	const char *name;
-	size_t offset;
-	bool needed;
-} symbols[] = {
-#define SYMBOL(member, symbol, parameters) \
-	{ #symbol, offsetof(struct pinring_cuda, member), true },
-#define NEWER(member, symbol, parameters) \
-	{ #symbol, offsetof(struct pinring_cuda, member), false },
-	PINRING_CUDA_FUNCTIONS(SYMBOL) PINRING_CUDA_NEWER(NEWER)
-};
+/*
+ * In the order of the members, which are nothing but addresses. A table that the dynamic
+ * linker had to fill in would be larger than all else here.
+ */
+#define SYMBOL(member, symbol, parameters) #symbol "\0"
+static const char symbols[] =
+	PINRING_CUDA_FUNCTIONS(SYMBOL) PINRING_CUDA_NEWER(SYMBOL);
+
+#define ONE(member, symbol, parameters) +1
+enum { NEEDED = PINRING_CUDA_FUNCTIONS(ONE) };
 
 static int to_errno(cuda_result rc)
 {
@@ -70,18 +69,18 @@ int pinring_cuda_fail(struct pinring_device *device,
 
 static int find_symbols(struct pinring_device *device, void *library)
 {
-	size_t i;
+	const char *name;
+	size_t i = 0;
 
-	for (i = 0; i < sizeof(symbols) / sizeof(symbols[0]); i++) {
-		void *at = dlsym(library, symbols[i].name);
+	for (name = symbols; *name; name += strlen(name) + 1, i++) {
+		void *at = dlsym(library, name);
 
-		if (!at && symbols[i].needed)
+		if (!at && i < NEEDED)
 			return pinring_fail(device, -EOPNOTSUPP,
 					    "the CUDA driver is too old: it has no %s",
-					    symbols[i].name);
+					    name);
 		/* A function's address in a void *: POSIX has it so. */
-		memcpy((char *)&driver.cuda + symbols[i].offset, &at,
-		       sizeof(at));
+		memcpy((char *)&driver.cuda + i * sizeof(at), &at, sizeof(at));
 	}
 	return 0;
 }

@@ -50,9 +50,9 @@ struct jitlink {
 	NVJITLINK_FUNCTIONS(MEMBER)
 };
 
-#define SYMBOL(member, symbol, parameters) #symbol,
-static const char *const nvrtc_symbols[] = { NVRTC_FUNCTIONS(SYMBOL) };
-static const char *const jitlink_symbols[] = { NVJITLINK_FUNCTIONS(SYMBOL) };
+#define SYMBOL(member, symbol, parameters) #symbol "\0"
+static const char nvrtc_symbols[] = NVRTC_FUNCTIONS(SYMBOL);
+static const char jitlink_symbols[] = NVJITLINK_FUNCTIONS(SYMBOL);
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -73,14 +73,13 @@ static void *open_any(const char *library)
 	return handle;
 }
 
-/* Once found, it stays open. functions[0] is stored last. */
+/* Once found, it stays open. The symbols are texts, up to one that is empty. */
 static int need(struct pinring_device *device, const char *library,
-		const char *package, const char *const *symbols, size_t count,
-		void **functions)
+		const char *package, const char *symbols, void **functions)
 {
 	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 	void *handle, *found[16];
-	size_t i;
+	size_t i = 0;
 	int rc = 0;
 
 	pthread_mutex_lock(&lock);
@@ -93,17 +92,17 @@ static int need(struct pinring_device *device, const char *library,
 				  library, package);
 		goto out;
 	}
-	for (i = 0; i < count; i++) {
-		found[i] = dlsym(handle, symbols[i]);
-		if (!found[i]) {
+	for (; *symbols; symbols += strlen(symbols) + 1) {
+		found[i] = dlsym(handle, symbols);
+		if (!found[i++]) {
 			rc = pinring_fail(device, -EOPNOTSUPP,
 					  "%s is too old: it has no %s",
-					  library, symbols[i]);
+					  library, symbols);
 			dlclose(handle);
 			goto out;
 		}
 	}
-	memcpy(functions, found, count * sizeof(*functions));
+	memcpy(functions, found, i * sizeof(*functions));
 out:
 	pthread_mutex_unlock(&lock);
 	return rc;
@@ -115,7 +114,7 @@ static int need_nvrtc(struct pinring_device *device, const struct nvrtc **out)
 
 	*out = &nvrtc;
 	return need(device, "libnvrtc", "cuda-nvrtc", nvrtc_symbols,
-		    COUNT(nvrtc_symbols), (void **)&nvrtc);
+		    (void **)&nvrtc);
 }
 
 static int need_jitlink(struct pinring_device *device,
@@ -125,7 +124,7 @@ static int need_jitlink(struct pinring_device *device,
 
 	*out = &jitlink;
 	return need(device, "libnvJitLink", "libnvjitlink", jitlink_symbols,
-		    COUNT(jitlink_symbols), (void **)&jitlink);
+		    (void **)&jitlink);
 }
 
 uint32_t pinring_jit_arch(uint32_t capability)

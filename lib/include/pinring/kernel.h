@@ -34,7 +34,8 @@ struct pinring_kernel_args {
 	unsigned long long count, aux;
 	float s0, s1;
 	unsigned long long worker, workers; /* this one, of how many */
-	void (*barrier)(const struct pinring_kernel_args *args); /* host */
+	/* Of host threads; and on a GPU, of what came while the loop ran. */
+	void (*barrier)(const struct pinring_kernel_args *args);
 	void *team; /* the executor's */
 };
 
