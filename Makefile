@@ -202,7 +202,7 @@ $(DEVICE)/%.ptx: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVICE)/inc
 	$(say) NVCC $@
 	$(Q)$(call nvcc_run,-arch=$* -ptx)
 # $(1): the folder of the images
-fatbinary = $(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --create=$@ \
+fatbinary = $(or $(wildcard $(dir $(realpath $(NVCC)))fatbinary),fatbinary) --64 --compress-all --compress-mode=size --create=$@ \
 	$(foreach sm,$(cuda_sms),--image3=kind=elf$(comma)sm=$(sm:sm_%=%)$(comma)file=$(1)/$(sm).cubin) \
 	--image3=kind=ptx$(comma)sm=80$(comma)file=$(1)/compute_80.ptx
 $(DEVICE)/loop_cuda.fatbin: $(cuda_images)
@@ -227,7 +227,7 @@ $(DEVICE)/link/%.cubin: gpu/loop_cuda.cu $(device_src) $(DEVICE)/.flags | $(DEVI
 	$(Q)$(call nvcc_run,-arch=$* -cubin)
 $(LINK_FATBIN): $(link_images)
 	$(say) FATBIN $@
-	$(Q)$(dir $(NVCC))fatbinary --64 --compress-all --compress-mode=size --create=$@ \
+	$(Q)$(firstword $(fatbinary)) --64 --compress-all --compress-mode=size --create=$@ \
 		$(foreach sm,$(cuda_sms),--image3=kind=elf$(comma)sm=$(sm:sm_%=%)$(comma)file=$(DEVICE)/link/$(sm).cubin)
 $(BUILD)/gpu/device_code.o: $(FATBIN) $(LINK_FATBIN)
 $(BUILD)/gpu/device_code.o: CPPFLAGS += $(if $(FATBIN),-DPINRING_DEVICE_FATBIN='"$(FATBIN)"' \
@@ -471,11 +471,12 @@ bench: deps-bench
 # On a machine that has gcc, nvcc and NVIDIA's driver, and no more than that; its
 # compilers may warn of what ours do not. Without a GPU it is skipped, in words.
 on_gpu = $(anew) MAKELEVEL=0 BUILD=build/gpu WARN='$(filter-out -Werror,$(WARN))'
+with_nvrtc = LD_LIBRARY_PATH="$$(selftests/gpu/libraries '$(NVCC)')"
 COMMIT ?= $(or $(shell git describe --always --dirty 2>/dev/null),an unknown commit)
 bench-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make bench-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) build/gpu/bench/pinring-bench-gpu && \
-		{ build/gpu/bench/pinring-bench-gpu --commit '$(COMMIT)' \
+		{ $(with_nvrtc) build/gpu/bench/pinring-bench-gpu --commit '$(COMMIT)' \
 		--json $(or $(JSON),bench/results) || [ $$? -eq 4 ]; }
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
@@ -484,7 +485,7 @@ gpu_programs := executor_lifecycle executor_operations executor_hostile executor
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \
-		{ selftests/gpu/check build/gpu || [ $$? -eq 4 ]; }
+		{ $(with_nvrtc) selftests/gpu/check build/gpu || [ $$? -eq 4 ]; }
 
 # ------------------------------------------------------------ kernel module
 # Of the running kernel, unless RELEASE names another one, or KDIR its headers. A copy is built:
