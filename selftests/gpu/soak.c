@@ -4,8 +4,8 @@
  *
  *	soak [-n COMMANDS] [-s SECONDS]
  *
- * On the executor of PINRING_TEST_EXECUTOR. Ends after the one or the other, says
- * how many there were, and leaves with 0 if each was answered right, in order, and
+ * On the executor of PINRING_TEST_EXECUTOR. Says when answers come, and from then on
+ * commands are in flight. Ends after the one or the other, says how many there were, and leaves with 0 if each was answered right, in order, and
  * if there were as many as -n says.
  */
 #include <stdbool.h>
@@ -198,6 +198,10 @@ int main(int argc, char **argv)
 
 		if (i >= WINDOW)
 			collect(&s, e);
+		if (i == WINDOW) {
+			puts("under way");
+			fflush(stdout);
+		}
 		if (i % 65536 == 0 && now() - begin > seconds)
 			break;
 		c = make(&s, i, e);
