@@ -109,7 +109,7 @@ for row in "two flags, host memory" "graph of one node, synchronised" \
 	"mixed 64^3: graph of 7, answer polled" "60 FPS 64^3, missed by launches" \
 	"the same, the room in host memory" "add of 3072, launched, GPU memory" \
 	"add of 64 M floats in GPU memory" "barrier of the grid, all that is resident" \
-	"load a module while all SMs run"; do
+	"load a module while all SMs run" "run a cooperative one while one runs"; do
 	check "$row" grep -q "^$(echo "$row" | sed 's/\^/\\^/')  *[0-9]" "$tmp/table"
 done
 

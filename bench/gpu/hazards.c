@@ -18,10 +18,17 @@
 #define PATIENCE_NS 3000000000ull
 #define BYTES (2u << 20)
 
+/* A kernel that ends at once. */
+struct other {
+	cuda_function mark;
+	cuda_address word;
+	uint64_t value;
+};
+
 struct trial {
 	const struct gpu *gpu;
 	cuda_result (*call)(struct trial *t);
-	void *memory; /* host */
+	void *arg; /* host memory; or struct other */
 	cuda_result rc;
 	double ms;
 	bool back; /* atomic */
@@ -42,14 +49,14 @@ static cuda_result load_module(struct trial *t)
 
 static cuda_result register_memory(struct trial *t)
 {
-	return t->gpu->cuda->host_register(t->memory, BYTES,
+	return t->gpu->cuda->host_register(t->arg, BYTES,
 					   CUDA_REGISTER_PORTABLE |
 						   CUDA_REGISTER_DEVICEMAP);
 }
 
 static cuda_result unregister_memory(struct trial *t)
 {
-	return t->gpu->cuda->host_unregister(t->memory);
+	return t->gpu->cuda->host_unregister(t->arg);
 }
 
 static cuda_result allocate(struct trial *t)
@@ -74,6 +81,39 @@ static cuda_result destroy_stream(struct trial *t)
 		&stream, CUDA_STREAM_NON_BLOCKING, 0);
 
 	return rc ? rc : t->gpu->cuda->stream_destroy(stream);
+}
+
+/* On a stream of its own, until it has ended. */
+static cuda_result run_other(struct trial *t, bool cooperative)
+{
+	struct other *other = t->arg;
+	void **parameters = GPU_PARAMETERS(&other->word, &other->value);
+	cuda_stream stream;
+	cuda_result rc = t->gpu->cuda->stream_create(
+		&stream, CUDA_STREAM_NON_BLOCKING, 0);
+
+	if (rc)
+		return rc;
+	rc = cooperative ?
+		     t->gpu->cuda->launch_cooperative(other->mark, 1, 1, 1, 32,
+						      1, 1, 0, stream,
+						      parameters) :
+		     t->gpu->call.launch(other->mark, 1, 1, 1, 32, 1, 1, 0,
+					 stream, parameters, NULL);
+	while (!rc &&
+	       t->gpu->cuda->stream_query(stream) == CUDA_NOT_READY)
+		bench_nap(20);
+	return rc ? rc : t->gpu->cuda->stream_query(stream);
+}
+
+static cuda_result run_cooperative(struct trial *t)
+{
+	return run_other(t, true);
+}
+
+static cuda_result run_plain(struct trial *t)
+{
+	return run_other(t, false);
 }
 
 static void *make_call(void *arg)
@@ -124,10 +164,10 @@ static bool wait_back(struct trial *t, uint64_t deadline)
 }
 
 static void try_call(const struct gpu *g, struct holder *h, const char *name,
-		     cuda_result (*call)(struct trial *t), void *memory)
+		     cuda_result (*call)(struct trial *t), void *arg)
 {
 	struct row row = { .name = name, .unit = "ms", .once = true };
-	struct trial t = { .gpu = g, .call = call, .memory = memory };
+	struct trial t = { .gpu = g, .call = call, .arg = arg };
 	pthread_t thread;
 	bool blocked;
 
@@ -169,10 +209,13 @@ void bench_gpu_hazards(const struct gpu_options *o)
 	};
 	struct holder h = { .blocks = 1 };
 	struct gpu g;
+	struct other other = { .value = 1 };
 	unsigned int i;
 	void *memory;
 
 	gpu_open(&g, o);
+	other.mark = gpu_kernel(&g, "bench_mark");
+	gpu_pinned(&g, 4096, &other.word);
 	h.hold = gpu_kernel(&g, "bench_hold");
 	h.stop = gpu_pinned(&g, 4096, &h.stop_there);
 	h.alive = gpu_pinned(&g, 4096, &h.alive_there);
@@ -182,6 +225,11 @@ void bench_gpu_hazards(const struct gpu_options *o)
 	memset(memory, 0, BYTES);
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
 		try_call(&g, &h, calls[i].beside_one, calls[i].call, memory);
+	/* Two executors on a GPU are two such kernels. */
+	try_call(&g, &h, "run a kernel while a cooperative one runs", run_plain,
+		 &other);
+	try_call(&g, &h, "run a cooperative one while one runs", run_cooperative,
+		 &other);
 	/* Two blocks of 1024 threads are all that an SM holds. */
 	h.blocks = 2 * g.sms;
 	for (i = 0; i < sizeof(calls) / sizeof(calls[0]); i++)
