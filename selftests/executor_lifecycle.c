@@ -1050,8 +1050,8 @@ TEST_F(executor, two_executors_do_not_know_of_each_other)
 }
 
 /*
- * More than a driver has queues, if it is not told otherwise; and each goes while the
- * others run.
+ * More than a driver has queues, if it is not told otherwise, and it is; each goes while
+ * the others run.
  */
 TEST_F_TIMEOUT(executor, many_executors_come_and_go_beside_each_other, 60)
 {
@@ -1060,6 +1060,7 @@ TEST_F_TIMEOUT(executor, many_executors_come_and_go_beside_each_other, 60)
 	uint32_t n, i, k;
 	int rc = 0;
 
+	setenv("CUDA_DEVICE_MAX_CONNECTIONS", "32", 1);
 	self->config.threads = 1;
 	for (n = 0; n < 16; n++) {
 		rc = pinring_executor_start(self->device, &self->config, &many[n]);
