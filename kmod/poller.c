@@ -152,10 +152,12 @@ static struct pass look_at_all(struct poller *poller)
 static struct pass look(struct poller *poller, bool slept)
 {
 	struct pass pass = look_at_all(poller);
-	u64 now = ktime_get_ns(), since = poller->last_look;
+	u64 since = slept ? xchg(&poller->woken, 0) : poller->last_look;
+	/* Last: who arms one just now may have read the clock after the look. */
+	u64 now = ktime_get_ns();
 
-	if (slept)
-		since = xchg(&poller->woken, 0) ?: now;
+	if (!since)
+		since = now;
 	if ((pass.armed || pass.rung) && now - since > poller->worst_gap)
 		WRITE_ONCE(poller->worst_gap, now - since);
 	poller->last_look = now;
@@ -216,14 +218,14 @@ static int poller_run(void *arg)
 
 		if (pass.rung)
 			last_ring = poller->last_look;
-		if (poller->last_look - last_ring < spin_ns) {
+		if (poller->last_look - last_ring < spin_ns)
 			cpu_relax();
-			cond_resched();
-		} else if (pass.armed) {
+		else if (pass.armed)
 			sleep_a_while(poller);
-		} else {
+		else
 			sleep_until_armed(poller);
-		}
+		/* Whoever arms by plain stores may keep it from any sleep. */
+		cond_resched();
 	}
 	return 0;
 }
@@ -232,9 +234,9 @@ static int poller_run(void *arg)
 
 void pinring_poller_add(struct pinring_bell *bell, int node)
 {
-	/* Memory that was plugged in later has none: any other will do. */
-	if (!pollers[node].task)
-		node = first_node(node_states[N_MEMORY]);
+	/* Memory that was plugged in later has none: the next one will do. */
+	while (!pollers[node].task)
+		node = (node + 1) % nr_node_ids;
 	bell->poller = &pollers[node];
 	mutex_lock(&lock);
 	list_add_tail_rcu(&bell->link, &bell->poller->bells);
