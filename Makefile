@@ -500,8 +500,12 @@ modules:
 	$(Q)cp -pru Kbuild kmod uapi $(BUILD)/modules
 	$(Q)$(kbuild) modules
 
+# Where headers come without System.map, as Debian's do, the kernel's make leaves
+# depmod out, and modprobe would not find it.
 modules_install: modules
 	$(Q)$(kbuild) modules_install
+	$(Q)PATH=$$PATH:/usr/sbin:/sbin; depmod $(INSTALL_MOD_PATH:%=-b %) \
+		"$$(modinfo -F vermagic $(BUILD)/modules/kmod/pinring.ko | cut -d ' ' -f 1)"
 
 dkms-source:
 	$(Q)DESTDIR=$(DESTDIR) tools/packaging/dkms source

@@ -183,4 +183,18 @@ check "make dkms-remove" inside make -C /mnt/tree dkms-remove
 gone "leaves nothing"
 check "and a second time has nothing to do" inside make -C /mnt/tree dkms-remove
 
+# ----------------------------------------------------- make modules_install
+check "make modules" inside make -C /mnt/tree modules RELEASE="$release"
+check "make modules_install" inside make -C /mnt/tree modules_install RELEASE="$release"
+check "modprobe finds it" inside modprobe -n -S "$release" pinring
+out=$(inside modinfo -F signer -k "$release" pinring)
+is "nobody has signed it" '' "$out"
+# shellcheck disable=SC2016
+check "by hand one can" inside sh -c 'module=$(modinfo -n -k "$0" pinring) && cd /tmp &&
+	openssl req -new -x509 -newkey rsa:2048 -nodes -subj /CN=ours -outform DER \
+		-keyout key -out certificate 2>/dev/null &&
+	/usr/lib/linux-kbuild-${0%%.*}.*/scripts/sign-file sha256 key certificate "$module"' "$release"
+out=$(inside modinfo -F signer -k "$release" pinring)
+is "as docs/install.md has it" ours "$out"
+
 finish

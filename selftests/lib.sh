@@ -64,6 +64,16 @@ skip_all()
 	exit 4
 }
 
+# is NAME WANT GOT
+is()
+{
+	if [ "$2" = "$3" ]; then
+		pass "$1"
+	else
+		fail "$1" "want: $2" "got: $3"
+	fi
+}
+
 # expect_exit CODE NAME COMMAND...: passes if the command leaves with CODE
 expect_exit()
 {

@@ -41,13 +41,3 @@ says()
 	*) fail "$name" "exit code $rc, or no \"$word\": $*" "$out" ;;
 	esac
 }
-
-# is NAME WANT GOT
-is()
-{
-	if [ "$2" = "$3" ]; then
-		pass "$1"
-	else
-		fail "$1" "want: $2" "got: $3"
-	fi
-}
