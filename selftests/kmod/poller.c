@@ -259,62 +259,6 @@ TEST_F(poller, never_says_that_a_ring_waited_longer_than_there_was_time)
 	EXPECT_LE(sysfs_read("worst_wake_ns"), now_us() * 1000);
 }
 
-struct scribble {
-	struct pinring_doorbell_lines *lines;
-	int bell;
-	bool stop;
-};
-
-/* Each look finds the bell rung. Should one find it idle, an ioctl ends the sleep. */
-static void *scribbler(void *arg)
-{
-	struct scribble *scribble = arg;
-
-	while (!__atomic_load_n(&scribble->stop, __ATOMIC_RELAXED)) {
-		(void)arm(scribble->bell, 1);
-		for (int i = 0; i < 10000; i++)
-			__atomic_store_n(&scribble->lines->armed, 1, __ATOMIC_SEQ_CST);
-	}
-	return NULL;
-}
-
-/* Comes to run on CPU 1, again and again, and says so in the end. */
-static void *take_turns(void *done)
-{
-	if (run_on(1))
-		return "it may not run there";
-	for (int i = 0; i < 20; i++)
-		usleep(1000);
-	__atomic_store_n((bool *)done, true, __ATOMIC_RELAXED);
-	return NULL;
-}
-
-/* Also while somebody arms a bell, that has rung, as fast as it is signalled. */
-TEST_F(poller, leaves_its_cpu_to_others)
-{
-	static struct scribble scribble; /* of threads that may outlive a failure */
-	static bool done;
-	const int64_t end_us = now_us() + SOON * 1000ll;
-	pthread_t threads[2];
-	void *failed;
-
-	scribble = (struct scribble){ .lines = self->lines, .bell = self->bell };
-	done = false;
-	ASSERT_EQ(0, run_on(0));
-	ASSERT_EQ(0, sysfs_write("poll_cpus", "1\n"));
-	ASSERT_EQ(0, sysfs_set("poll_spin_us", 0));
-	store(self->lines, 1);
-	ASSERT_EQ(0, pthread_create(&threads[0], NULL, scribbler, &scribble));
-	ASSERT_EQ(0, pthread_create(&threads[1], NULL, take_turns, &done));
-	while (!__atomic_load_n(&done, __ATOMIC_RELAXED) && now_us() < end_us)
-		usleep(10000);
-	EXPECT_TRUE(__atomic_load_n(&done, __ATOMIC_RELAXED));
-	__atomic_store_n(&scribble.stop, true, __ATOMIC_RELAXED);
-	pthread_join(threads[0], NULL);
-	pthread_join(threads[1], &failed);
-	EXPECT_EQ(NULL, failed);
-}
-
 /* ---------------------------------------------- one bell in another one's place */
 
 struct places {
