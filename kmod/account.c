@@ -85,17 +85,21 @@ static void account_put(struct pinring_account *account)
 	kfree(account);
 }
 
-/* Also counts what others lock, so it is no business of the mutex. */
+/*
+ * Also counts what others lock, so it is no business of the mutex; and what is
+ * refused is never in it, lest they be refused for it.
+ */
 static int lock_pages(struct user_struct *user, unsigned long pages)
 {
 	unsigned long limit = rlimit(RLIMIT_MEMLOCK) >> PAGE_SHIFT;
-	unsigned long now;
+	long locked = atomic_long_read(&user->locked_vm);
 
-	now = atomic_long_add_return(pages, &user->locked_vm);
-	if (now <= limit || capable(CAP_IPC_LOCK))
-		return 0;
-	atomic_long_sub(pages, &user->locked_vm);
-	return -ENOBUFS;
+	do {
+		if (locked + pages > limit && !capable(CAP_IPC_LOCK))
+			return -ENOBUFS;
+	} while (!atomic_long_try_cmpxchg(&user->locked_vm, &locked,
+					  locked + pages));
+	return 0;
 }
 
 static bool over_limit(const struct pinring_account *account, u64 bytes)
