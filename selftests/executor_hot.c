@@ -175,8 +175,10 @@ TEST_F_TIMEOUT(relink, what_the_loop_has_not_is_refused_with_the_numbers, 120)
 	ASSERT_OK(ADDS(self->other));
 }
 
+/* In the middle of the second that a load is given. */
 static void *close_it(void *arg)
 {
+	usleep(300000);
 	return (void *)(intptr_t)pinring_executor_close(arg, 10 * SECOND);
 }
 
@@ -184,17 +186,17 @@ static void *close_it(void *arg)
 TEST_F_TIMEOUT(relink, a_load_that_waits_for_the_loops_gets_what_it_waits_for, 120)
 {
 	struct flow f[2] = { { .self = self, .ex = self->ex },
-			     { .self = self, .ex = self->other } };
+			     { .self = self, .ex = NULL } };
 	uint32_t first, operation, wrong = 0;
-	struct pinring_executor *third;
 	pthread_t threads[2], closer;
 	int launches;
 	void *undone;
 
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &third));
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &f[1].ex));
+	ASSERT_EQ(0, pinring_executor_attach(f[1].ex, self->r));
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
 	memset(self->at_dst, 0, COUNT * sizeof(float));
-	/* The other's commands are on another place. */
+	/* The third one's commands are on another place. */
 	f[1].self = malloc(sizeof(*self));
 	*f[1].self = *self;
 	f[1].self->dst = self->a;
@@ -207,7 +209,8 @@ TEST_F_TIMEOUT(relink, a_load_that_waits_for_the_loops_gets_what_it_waits_for, 1
 		launches = look().launches;
 		/* One that is about to go is waited for like those that stay. */
 		if (round == 1) {
-			ASSERT_EQ(0, pthread_create(&closer, NULL, close_it, third));
+			ASSERT_EQ(0, pthread_create(&closer, NULL, close_it, self->other));
+			self->other = NULL;
 		}
 		ASSERT_OK(add_hot(self->ex, "k0", PLUS("k0", "2"), &operation));
 		EXPECT_LE(launches + 2, look().launches);
@@ -229,6 +232,7 @@ TEST_F_TIMEOUT(relink, a_load_that_waits_for_the_loops_gets_what_it_waits_for, 1
 	EXPECT_EQ(0, wrong);
 	free(f[1].self);
 	ASSERT_OK(BLENDS(self->ex, first));
+	EXPECT_EQ(0, pinring_executor_close(f[1].ex, 10 * SECOND));
 }
 
 /* The next loop may have less than it takes. */
@@ -341,17 +345,35 @@ TEST_F_TIMEOUT(relink, one_that_faults, 120)
 	set_gate(self, 0);
 }
 
+struct waiter {
+	struct pinring_executor *ex;
+	uint64_t ticket;
+	int rc; /* atomic; 1: not yet */
+};
+
+static void *wait_for(void *arg)
+{
+	struct waiter *w = arg;
+	struct pinring_completion done;
+
+	__atomic_store_n(&w->rc, pinring_executor_wait(w->ex, w->ticket, 60 * SECOND, &done),
+			 __ATOMIC_RELEASE);
+	return NULL;
+}
+
 /*
  * The driver waits for a command that never ends, and will not come back: who
- * registers does, and whoever waits hears of it.
+ * registers does, and whoever waits hears of it, also who has waited all the time.
  */
 TEST_F_TIMEOUT(relink, a_driver_that_does_not_come_back, 120)
 {
-	uint32_t first, operation;
+	struct waiter w = { .rc = 1 };
 	struct pinring_completion done;
 	struct pinring_executor *slow;
 	struct pinring_command c;
+	uint32_t first, operation;
 	uint64_t ticket;
+	pthread_t thread;
 
 	self->lost = true;
 	self->config.watchdog_ms = 1000;
@@ -361,10 +383,17 @@ TEST_F_TIMEOUT(relink, a_driver_that_does_not_come_back, 120)
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
 	c = whole(self, operation);
 	c.count = 1;
+	ASSERT_OK(pinring_executor_pause(self->other));
+	ASSERT_OK(pinring_executor_wait_state(self->other, PINRING_STATE_PAUSED, 20 * SECOND));
+	w.ex = self->other;
+	ASSERT_OK(pinring_executor_submit(w.ex, &c, &w.ticket));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, wait_for, &w));
 	ASSERT_OK(pinring_executor_submit(slow, &c, &ticket));
 	gpu->stall_loads = 1;
 	EXPECT_EQ(-EIO, add_hot(self->ex, "k0", PLUS("k0", "2"), &operation));
 	SAYS("does not come back");
+	EXPECT_TRUE(COMES_TRUE(__atomic_load_n(&w.rc, __ATOMIC_ACQUIRE) != 1));
+	EXPECT_EQ(-EPIPE, w.rc);
 	EXPECT_EQ(-EPIPE, pinring_executor_wait(slow, ticket, 20 * SECOND, &done));
 	SAYS("failed at command 7");
 	/* These had ended for it, and cannot be launched again. */
@@ -373,9 +402,10 @@ TEST_F_TIMEOUT(relink, a_driver_that_does_not_come_back, 120)
 	EXPECT_EQ(-EPIPE, ADDS(self->other));
 	EXPECT_EQ(-EIO, pinring_executor_start(self->device, &self->config, &slow));
 	pinring_executor_close(self->ex, SECOND);
+	set_gate(self, 0);
+	pthread_join(thread, NULL);
 	pinring_executor_close(self->other, SECOND);
 	self->ex = self->other = NULL;
-	set_gate(self, 0);
 }
 
 TEST_F_TIMEOUT(relink, a_child_of_fork_is_refused_and_may_close, 120)
