@@ -19,8 +19,8 @@
 #define PINRING_COMMAND_DETACHED 1u
 
 struct pinring_operand {
-	__u64 offset; /* from the region's base, below 2^48 */
-	__u32 region; /* as pinring_executor_attach returned it */
+	__u64 offset; /* from the region's base or the memory's, below 2^48 */
+	__u32 region; /* the number that attaching or allocating it returned */
 };
 
 struct pinring_command {
