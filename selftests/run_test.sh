@@ -81,6 +81,15 @@ expect_exit 1 "an exit code without a 'not ok' fails" "$run" "$tmp/dies"
 last_line "... once" "1 passed, 1 failed, 0 skipped"
 says "... and says so" "exit code 66"
 
+program forgets.sh <<'END'
+echo 1..1
+is "another" 2 "nobody knows"
+echo ok 1 one
+END
+expect_exit 1 "a command that a script has not fails" "$run" "$tmp/forgets.sh"
+last_line "... once" "1 passed, 1 failed, 0 skipped"
+says "... and says so" "has no command 'is'"
+
 program crashes <<'END'
 echo 1..1
 echo ok 1 one
