@@ -121,7 +121,7 @@ PINRING_FN void pinring_count(struct pinring_loop *loop,
 	c->busy_ns += ns;
 	if (ns > c->longest_ns)
 		c->longest_ns = ns;
-	if (!pinring_is_link(job->operation))
+	if (!pinring_is_link(turn->command.operation))
 		c->elements += completion->done *
 			       (job->operation == PINRING_OP_WAVE_STEP ||
 						job->operation ==
@@ -148,6 +148,33 @@ PINRING_FN void pinring_give_up(struct pinring_loop *loop,
 	pinring_reach(loop, PINRING_STATE_FAILED);
 }
 
+/* The loop is to leave: the command waits, as far as it came, until it is back. */
+PINRING_FN void pinring_keep(struct pinring_loop *loop,
+			     const struct pinring_turn *turn,
+			     const struct pinring_feed *feed, const __u64 *words)
+{
+	struct pinring_kept *kept = &loop->kept;
+	__u32 w;
+
+	if (pinring_lane() == 0) {
+		for (w = 0; w < PINRING_SLOT_WORDS; w++)
+			kept->words[w] = words[w];
+		kept->feed = feed ? (__u64)(feed - loop->feed) + 1 : 0;
+		kept->start_ns = turn->completion.start_ns;
+		kept->there = 1;
+	}
+	pinring_together();
+}
+
+/* Before it goes on, or is cancelled. NULL: it is the host's. */
+PINRING_FN struct pinring_feed *pinring_kept_feed(struct pinring_loop *loop)
+{
+	const __u64 feed = loop->kept.feed;
+
+	pinring_together();
+	return feed ? &loop->feed[feed - 1] : 0;
+}
+
 /* Checks a command, and says who carries it out; cancel: nobody. */
 PINRING_FN int pinring_prepare(struct pinring_loop *loop,
 			       struct pinring_turn *turn, const __u64 *words,
@@ -165,7 +192,7 @@ PINRING_FN int pinring_prepare(struct pinring_loop *loop,
 	c->start_ns = 0;
 	c->duration_ns = 0;
 	job->operation = PINRING_OP_NOP;
-	job->done = 0;
+	job->done = loop->kept.there ? loop->kept.done : 0;
 	if (cancel) {
 		c->status = -ECANCELED;
 		c->reason = PINRING_REASON_STOPPED;
@@ -179,7 +206,7 @@ PINRING_FN int pinring_prepare(struct pinring_loop *loop,
 	writes = pinring_writes_memory(&turn->command) ? PINRING_WAY_WRITES : 0;
 	if (!pinring_worth_timing(job))
 		return writes | PINRING_WAY_ALONE;
-	c->start_ns = pinring_clock_ns();
+	c->start_ns = loop->kept.there ? loop->kept.start_ns : pinring_clock_ns();
 	if (job->operation == PINRING_OP_ASK)
 		return writes | PINRING_WAY_HOST;
 	if (pinring_is_link(job->operation))
@@ -224,7 +251,8 @@ PINRING_FN float pinring_note_link(const struct pinring_loop *loop,
 
 /*
  * Carries out one command, of the host or a feed, and answers it; cancel: answers it
- * unheard. 1: that took so long that what was seen of the host's side before is old.
+ * unheard. 1: that took so long that what was seen of the host's side before is old; or
+ * the command is kept.
  */
 PINRING_FN int pinring_serve(struct pinring_loop *loop,
 			     struct pinring_feed *feed, const __u64 *words,
@@ -252,6 +280,10 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop,
 	} else if (way & PINRING_WAY_LINK) {
 		__u64 outcome = pinring_run_link(loop);
 
+		if (outcome == PINRING_LINK_LEAVES) {
+			pinring_keep(loop, &turn, feed, words);
+			return 1;
+		}
 		if (lead)
 			result = pinring_note_link(loop, &turn, outcome);
 	}
@@ -259,6 +291,8 @@ PINRING_FN int pinring_serve(struct pinring_loop *loop,
 		if (way)
 			pinring_conclude(loop, &turn, result);
 		turn.completion.done = loop->job.done;
+		if (loop->kept.there)
+			loop->kept.there = 0;
 	}
 	if (!pinring_answer(loop, feed ? &feed->answers : &loop->completions,
 			    &turn.completion, way & PINRING_WAY_WRITES) &&
@@ -341,13 +375,23 @@ PINRING_FN int pinring_rest(struct pinring_loop *loop, struct pinring_idle *idle
 PINRING_FN void pinring_cancel_all(struct pinring_loop *loop,
 				   struct pinring_intake *intake, int late)
 {
+	struct pinring_feed *feed;
 	const __u64 *words;
 
 	pinring_intake_drop(intake);
-	while ((words = pinring_take(loop, intake, 1))) {
-		if (pinring_lane() == 0)
-			pinring_device_release(&loop->commands);
-		(void)pinring_serve(loop, 0, words, 1);
+	for (;;) {
+		if (loop->kept.there) {
+			feed = pinring_kept_feed(loop);
+			words = loop->kept.words;
+		} else {
+			feed = 0;
+			words = pinring_take(loop, intake, 1);
+			if (!words)
+				break;
+			if (pinring_lane() == 0)
+				pinring_device_release(&loop->commands);
+		}
+		(void)pinring_serve(loop, feed, words, 1);
 	}
 	if (pinring_lane() == 0) {
 		pinring_end_burst(loop);
@@ -407,13 +451,19 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 			pinring_intake_drop(&intake);
 			pinring_idle_reset(&idle);
 			quiet = 0;
-		} else if (words || fed) {
-			feed = fed ? &loop->feed[intake.feed] : 0;
-			theirs = !fed;
+		} else if ((taking && loop->kept.there) || words || fed) {
 			quiet = 0;
-			if (pinring_lane() == 0)
-				pinring_accept(loop, feed, fed);
-			if (pinring_serve(loop, feed, fed ? fed : words, 0))
+			if (loop->kept.there) {
+				feed = pinring_kept_feed(loop);
+				words = loop->kept.words;
+			} else {
+				feed = fed ? &loop->feed[intake.feed] : 0;
+				theirs = !fed;
+				if (pinring_lane() == 0)
+					pinring_accept(loop, feed, fed);
+				words = fed ? fed : words;
+			}
+			if (pinring_serve(loop, feed, words, 0))
 				pinring_intake_drop(&intake);
 			if (pinring_fault(loop))
 				return;

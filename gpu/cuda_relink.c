@@ -3,8 +3,8 @@
  * cuda_relink.c - users' kernels in a loop that runs already.
  *
  * The loop is linked anew, with all of them. The one that runs ends between two
- * commands and leaves its state in the GPU's memory, where the next one finds it:
- * neither the rings nor the host's side of them know.
+ * commands, or where one waits at a link, and leaves its state in the GPU's memory, where
+ * the next one finds it: neither the rings nor the host's side of them know.
  *
  *	compile, link --> all end --> load --> all go on, this one with the new code
  *
@@ -95,6 +95,23 @@ int pinring_cuda_stop(struct pinring_gpu *gpu, struct pinring_device *device)
 }
 
 /*
+ * In a command, after which it will find the last wish. Not one that waits at a link:
+ * that looks at wishes meanwhile, and may be about to leave.
+ */
+static bool is_busy(const struct pinring_executor *ex)
+{
+	const struct pinring_control_block *control = ex->control;
+	const uint64_t fed = pinring_load_word(&control->fed);
+	const uint64_t completed = pinring_load_word(&control->completed);
+	const struct pinring_pending *p =
+		&ex->pending[completed & (ex->config.depth - 1)];
+	const uint16_t operation = fed ? (uint16_t)(fed >> 32) : p->operation;
+
+	return (fed || pinring_load_word(&control->taken) != completed) &&
+	       operation != PINRING_OP_FORWARD && operation != PINRING_OP_JOIN;
+}
+
+/*
  * It need not leave after all. Unless it has seen before that it was to: then it
  * ends at once, and false is returned.
  */
@@ -106,9 +123,7 @@ static bool stays(struct pinring_executor *ex)
 
 	while (!pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY) {
 		/* In a command, or back from it and aware of the last wish. */
-		if (pinring_load_word(&control->taken) !=
-			    pinring_load_word(&control->completed) ||
-		    pinring_load_word(&control->fed) ||
+		if (is_busy(ex) ||
 		    pinring_load_word(&control->reached) >> 32 ==
 			    (uint32_t)ex->epoch ||
 		    pinring_now() >= deadline)

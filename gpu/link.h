@@ -13,7 +13,9 @@
  * looks at that ring's head, and why an answer always finds room.
  *
  * Who forwards or joins does nothing else meanwhile, so two that wait for each
- * other wait until a time or a wish of their hosts' ends it.
+ * other wait until a time or a wish of their hosts' ends it. A loop that is told to
+ * leave meanwhile keeps the command as far as it came (struct pinring_kept): what was
+ * sent is counted in the link, which it keeps, too, so that nothing is sent twice.
  */
 #ifndef PINRING_GPU_LINK_H
 #define PINRING_GPU_LINK_H
@@ -24,6 +26,10 @@
 
 /* A state of an executor, of control->wanted or ->reached. */
 #define PINRING_STATE_BITS 0xff
+
+#define PINRING_LINK_TURNS 64 /* without a wait, between two looks at the wish */
+#define PINRING_REASON_LEAVES 256u /* beside enum pinring_reason; in no completion */
+#define PINRING_LINK_LEAVES (~0ull) /* for all that coordinate */
 
 /* What the host has connected since: the first lane. */
 PINRING_FN void pinring_learn_feeds(struct pinring_loop *loop)
@@ -87,12 +93,15 @@ PINRING_FN __u32 pinring_link_doubt(struct pinring_loop *loop,
 				    const struct pinring_link *link,
 				    __u64 until, enum pinring_state ends)
 {
+	const __u64 wish = pinring_load_word(&loop->control->wanted);
 	const __u64 wanted = pinring_load_word(&link->peer->wanted);
 	const __u64 reached = pinring_load_word(&link->peer->reached);
 
 	pinring_beat(loop);
-	if (pinring_told_to_stop(loop))
+	if ((__u32)wish == PINRING_STATE_TERMINATED)
 		return PINRING_REASON_STOPPED;
+	if (wish & PINRING_WISH_LEAVE)
+		return PINRING_REASON_LEAVES;
 	if ((wanted & PINRING_STATE_BITS) >= (__u64)ends ||
 	    (reached & PINRING_STATE_BITS) >= PINRING_STATE_TERMINATED)
 		return PINRING_REASON_PEER;
@@ -138,20 +147,25 @@ PINRING_FN void pinring_send_commands(struct pinring_link *link,
 	pinring_together();
 }
 
-/* Why not all of them were sent; *sent were. */
+/* Why not all of them were sent; *sent were, some before. */
 PINRING_FN __u32 pinring_forward(struct pinring_loop *loop,
 				 struct pinring_link *link, __u64 until,
 				 __u64 *sent)
 {
 	const __u64 *from = (const __u64 *)(const pinring_pair *)loop->job.a;
 	const __u64 count = loop->job.count;
-	const enum pinring_state ends = PINRING_STATE_DRAINING;
-	__u64 most;
-	__u32 reason = pinring_link_waits(loop, link, 0, ends);
+	__u64 most, turns = 0;
+	__u32 reason = PINRING_REASON_NONE;
 
 	/* What the commands before this one wrote is there before they are. */
 	pinring_fence_publish();
-	for (*sent = 0; !reason && *sent < count;) {
+	for (;;) {
+		/* At first, after each nap, and now and then. */
+		if (turns++ % PINRING_LINK_TURNS == 0)
+			reason = pinring_link_waits(loop, link, until,
+						    PINRING_STATE_DRAINING);
+		if (reason || *sent == count)
+			return reason;
 		most = link->commands.capacity - pinring_under_way(link);
 		if (most > PINRING_LOOK_SLOTS)
 			most = PINRING_LOOK_SLOTS;
@@ -163,10 +177,9 @@ PINRING_FN __u32 pinring_forward(struct pinring_loop *loop,
 			*sent += most;
 		} else if (!pinring_hear(loop, link)) {
 			pinring_nap();
-			reason = pinring_link_waits(loop, link, until, ends);
+			turns = 0;
 		}
 	}
-	return reason;
 }
 
 /* Why not all answers came. */
@@ -219,27 +232,39 @@ PINRING_FN __u64 pinring_joined(struct pinring_link *link)
 
 /*
  * FORWARD and JOIN, by all lanes that coordinate. The first returns reason and
- * status as in the first word of a completion, and fills in job.done.
+ * status as in the first word of a completion, and fills in job.done; or all of them
+ * PINRING_LINK_LEAVES, and kept says how far it came.
  */
 PINRING_ONCE __u64 pinring_run_link(struct pinring_loop *loop)
 {
+	struct pinring_kept *kept = &loop->kept;
 	struct pinring_job *job = &loop->job;
 	struct pinring_link *link;
-	__u64 until = 0, sent = 0;
+	__u64 until = 0, sent;
 	__u32 reason;
 	int forwards;
 
 	pinring_together();
 	link = &loop->link[job->aux & PINRING_LINK_MASK];
 	forwards = job->operation == PINRING_OP_FORWARD;
+	sent = kept->there ? kept->done : 0;
 	/* Only the first lane looks at the clock later. */
-	if (pinring_lane() == 0 && job->aux >> PINRING_LINK_BITS)
+	if (kept->there)
+		until = kept->until_ns;
+	else if (pinring_lane() == 0 && job->aux >> PINRING_LINK_BITS)
 		until = pinring_clock_ns() + (job->aux >> PINRING_LINK_BITS) * 1000;
 	reason = forwards ? pinring_forward(loop, link, until, &sent) :
 			    pinring_join(loop, link, until);
+	pinring_together();
+	if (pinring_lane() == 0) {
+		job->done = forwards ? sent : link->done;
+		kept->done = job->done;
+		kept->until_ns = until;
+	}
+	if (reason == PINRING_REASON_LEAVES)
+		return PINRING_LINK_LEAVES;
 	if (pinring_lane())
 		return 0;
-	job->done = forwards ? sent : link->done;
 	return reason || forwards ? pinring_link_outcome(reason) :
 				    pinring_joined(link);
 }

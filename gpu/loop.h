@@ -107,6 +107,18 @@ struct pinring_meeting {
 			* worker still reads the step it is on */
 };
 
+/*
+ * A command that waited at a link when the loop was told to leave. It was taken, and
+ * is not answered: it goes on where it was as soon as the loop is back, before any other.
+ */
+struct pinring_kept {
+	__u64 there;
+	__u64 feed; /* that it came over, from 1; 0: it is the host's */
+	__u64 words[PINRING_SLOT_WORDS];
+	__u64 start_ns, until_ns;
+	__u64 done;
+};
+
 struct pinring_loop {
 	struct pinring_control_block *control;
 	struct pinring_telemetry *telemetry;
@@ -139,6 +151,7 @@ struct pinring_loop {
 	struct pinring_team *team;
 	struct pinring_meeting *meeting;
 	struct pinring_job job;
+	struct pinring_kept kept;
 	__u64 wish; /* the one last answered */
 	__u32 state;
 	__u64 taken, completed, heartbeat;
@@ -152,7 +165,8 @@ struct pinring_loop {
 
 /*
  * With the state in control->wanted, below "terminated": the loop ends, between two
- * commands, and whoever said so launches it again with all that it had.
+ * commands or where one waits at a link, and whoever said so launches it again with all
+ * that it had.
  */
 #define PINRING_WISH_LEAVE (1u << 31)
 

@@ -226,6 +226,337 @@ TEST_F(link, a_message_in_part_holds_up_no_end)
 	EXPECT_EQ(0, self->cell[1]);
 }
 
+/* ------------------------------------------------------- leaves in mid-command */
+static bool launch_again(struct rig *r)
+{
+	r->self.team.generation = 0;
+	r->self.team.arrived = 0;
+	r->self.team.aborted = 0;
+	return rig_launch(r, 1, THREADS);
+}
+
+/* It has begun a command, and beats on: it waits there, or was told to pause. */
+static bool waits(struct rig *r)
+{
+	const struct pinring_control_block *c = &r->control;
+	uint64_t before;
+
+	if (!COMES_TRUE(pinring_load_word(&c->taken) != pinring_load_word(&c->completed) ||
+			pinring_load_word(&c->fed)))
+		return false;
+	before = pinring_load_word(&c->heartbeat);
+	return COMES_TRUE(pinring_load_word(&r->control.heartbeat) > before + 2);
+}
+
+/* Gone, with the one command that it had begun not answered. */
+static bool leaves(struct rig *r)
+{
+	rig_leave(r, PINRING_STATE_ACTIVE);
+	return rig_ends(r) && rig_state(r) == PINRING_STATE_ACTIVE;
+}
+
+static bool comes_back(struct rig *r)
+{
+	rig_wish(r, PINRING_STATE_ACTIVE);
+	return launch_again(r) &&
+	       COMES_TRUE(pinring_load_word(&r->control.reached) >> 32 == r->epoch);
+}
+
+static bool submit(struct rig *r, uint32_t id, uint16_t operation, uint64_t count, uint64_t us)
+{
+	struct pinring_command c = {
+		.id = id, .operation = operation, .count = count, .a = { PROGRAM, 0 },
+		.aux = us << 8,
+	};
+
+	return COMES_TRUE(rig_submit(r, &c));
+}
+
+static struct pinring_completion collect(struct rig *r)
+{
+	struct pinring_completion done = { .status = -ETIME };
+
+	if (!COMES_TRUE(rig_collect(r, &done)))
+		done.status = -ETIME;
+	return done;
+}
+
+TEST_F(link, a_forward_that_waits_leaves_and_goes_on_where_it_was)
+{
+	struct pinring_completion done;
+
+	ASSERT_TRUE(start(self->from));
+	ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, COUNT, 0));
+	/* What is queued behind it stays behind it. */
+	ASSERT_TRUE(submit(self->from, 2, PINRING_OP_NOP, 0, 0));
+	ASSERT_TRUE(waits(self->from));
+	for (int round = 0; round < 3; round++) {
+		ASSERT_TRUE(leaves(self->from));
+		EXPECT_EQ(1, self->from->control.taken);
+		EXPECT_EQ(0, self->from->control.completed);
+		EXPECT_EQ(0, self->from->telemetry.processed);
+		ASSERT_TRUE(comes_back(self->from));
+		ASSERT_TRUE(waits(self->from));
+	}
+	ASSERT_TRUE(start(self->to));
+	done = collect(self->from);
+	EXPECT_EQ(1, done.id);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	EXPECT_EQ(2, collect(self->from).id);
+	done = join(self->from, 0);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	EXPECT_TRUE(chain_holds(self->cell, COUNT));
+	EXPECT_EQ(3, self->from->control.taken);
+	EXPECT_TRUE(COMES_TRUE(pinring_load_word(&self->from->telemetry.processed) == 3));
+	EXPECT_EQ(0, pinring_load_word(&self->from->telemetry.failed));
+}
+
+/* While both leave, again and again, in the middle of all that there is. */
+TEST_F_TIMEOUT(link, what_leaves_in_full_flow_sends_nothing_twice, 120)
+{
+	struct pinring_completion done = { .status = -ETIME };
+	bool answered = false;
+	int times = 0;
+
+	ASSERT_TRUE(start(self->from));
+	ASSERT_TRUE(start(self->to));
+	ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, COUNT, 0));
+	while (!answered && times < 200) {
+		struct rig *r = times++ % 2 ? self->from : self->to;
+
+		ASSERT_TRUE(leaves(r));
+		ASSERT_TRUE(comes_back(r));
+		answered = rig_collect(self->from, &done);
+	}
+	if (!answered)
+		done = collect(self->from);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	done = join(self->from, 0);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	EXPECT_TRUE(chain_holds(self->cell, COUNT));
+	EXPECT_TRUE(COMES_TRUE(pinring_load_word(&self->to->telemetry.processed) == COUNT));
+}
+
+TEST_F(link, a_join_that_waits_leaves_and_goes_on)
+{
+	struct pinring_completion done;
+
+	ASSERT_TRUE(start(self->from));
+	EXPECT_EQ(3, forward(self->from, 3).done);
+	ASSERT_TRUE(submit(self->from, 7, PINRING_OP_JOIN, 0, 0));
+	ASSERT_TRUE(waits(self->from));
+	ASSERT_TRUE(leaves(self->from));
+	/* The answers come while nobody is there. */
+	ASSERT_TRUE(start(self->to));
+	ASSERT_TRUE(COMES_TRUE(pinring_load_word(&self->to->telemetry.processed) == 3));
+	ASSERT_TRUE(comes_back(self->from));
+	done = collect(self->from);
+	EXPECT_EQ(7, done.id);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(3, done.done);
+	EXPECT_TRUE(chain_holds(self->cell, 3));
+}
+
+/* What was wished while it was away counts when it is back, for what it was at, too. */
+TEST_F(link, one_that_left_in_a_forward_can_be_terminated)
+{
+	struct pinring_completion done;
+
+	ASSERT_TRUE(start(self->from));
+	ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, COUNT, 0));
+	ASSERT_TRUE(submit(self->from, 2, PINRING_OP_NOP, 0, 0));
+	ASSERT_TRUE(waits(self->from));
+	ASSERT_TRUE(leaves(self->from));
+	rig_wish(self->from, PINRING_STATE_TERMINATED);
+	ASSERT_TRUE(launch_again(self->from));
+	ASSERT_TRUE(rig_ends(self->from));
+	EXPECT_EQ(PINRING_STATE_TERMINATED, rig_state(self->from));
+	done = collect(self->from);
+	EXPECT_EQ(1, done.id);
+	EXPECT_EQ(-ECANCELED, done.status);
+	EXPECT_EQ(PINRING_REASON_STOPPED, done.reason);
+	EXPECT_EQ(DEPTH, done.done);
+	done = collect(self->from);
+	EXPECT_EQ(2, done.id);
+	EXPECT_EQ(-ECANCELED, done.status);
+	EXPECT_EQ(2, self->from->control.completed);
+	EXPECT_EQ(0, self->from->telemetry.elements);
+}
+
+/* A paused loop does nothing, and has not forgotten it. */
+TEST_F(link, one_that_left_in_a_forward_can_be_paused)
+{
+	struct pinring_completion done;
+
+	ASSERT_TRUE(start(self->from));
+	ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, COUNT, 0));
+	ASSERT_TRUE(waits(self->from));
+	ASSERT_TRUE(leaves(self->from));
+	rig_wish(self->from, PINRING_STATE_PAUSED);
+	ASSERT_TRUE(launch_again(self->from));
+	ASSERT_TRUE(COMES_TRUE(rig_state(self->from) == PINRING_STATE_PAUSED));
+	ASSERT_TRUE(start(self->to));
+	ASSERT_TRUE(COMES_TRUE(pinring_load_word(&self->to->telemetry.processed) == DEPTH));
+	ASSERT_TRUE(waits(self->from));
+	EXPECT_EQ(DEPTH, pinring_load_word(&self->to->telemetry.processed));
+	/* Draining does what was begun. */
+	rig_wish(self->from, PINRING_STATE_DRAINING);
+	ASSERT_TRUE(rig_ends(self->from));
+	done = collect(self->from);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	EXPECT_TRUE(COMES_TRUE(pinring_load_word(&self->to->telemetry.processed) == COUNT));
+	EXPECT_TRUE(chain_holds(self->cell, COUNT));
+}
+
+/* The time that it may take goes on as well. */
+TEST_F(link, one_that_left_in_a_forward_is_late_when_it_would_have_been)
+{
+	struct pinring_completion done;
+
+	simt_set_clock(10000);
+	ASSERT_TRUE(start(self->from));
+	ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, COUNT, 1));
+	ASSERT_TRUE(waits(self->from));
+	ASSERT_TRUE(leaves(self->from));
+	simt_set_clock(10900);
+	ASSERT_TRUE(comes_back(self->from));
+	ASSERT_TRUE(waits(self->from));
+	EXPECT_FALSE(rig_collect(self->from, &done));
+	simt_set_clock(11001);
+	done = collect(self->from);
+	EXPECT_EQ(-ETIMEDOUT, done.status);
+	EXPECT_EQ(PINRING_REASON_LATE, done.reason);
+	EXPECT_EQ(DEPTH, done.done);
+	EXPECT_EQ(10000, done.start_ns);
+	EXPECT_EQ(1001, done.duration_ns);
+	simt_set_clock(0);
+	/* The next one begins anew. */
+	ASSERT_TRUE(start(self->to));
+	done = join(self->from, 0);
+	EXPECT_EQ(DEPTH, done.done);
+	EXPECT_EQ(COUNT - DEPTH, forward(self->from, COUNT - DEPTH).done);
+	done = join(self->from, 0);
+	EXPECT_EQ(COUNT - DEPTH, done.done);
+}
+
+/*
+ * A peer that answers at once: who forwards to it never has to wait. The lanes take
+ * turns: atomic, since ThreadSanitizer takes them for threads.
+ */
+static struct {
+	struct rig *from;
+	const struct pinring_device_slot *commands;
+	struct pinring_device_producer answers; /* as they begin */
+	unsigned int words, leaves_at;
+} quick;
+
+static void answer_at_once(uint64_t *word, uint64_t value)
+{
+	const struct pinring_device_slot *slot = (const void *)word;
+	struct pinring_device_producer answers = quick.answers;
+	unsigned int words;
+
+	__atomic_store_n(word, value, __ATOMIC_RELEASE);
+	if (slot < quick.commands || slot >= quick.commands + DEPTH)
+		return;
+	words = __atomic_add_fetch(&quick.words, 1, __ATOMIC_ACQ_REL);
+	if (words % PINRING_SLOT_WORDS)
+		return;
+	answers.index = words / PINRING_SLOT_WORDS - 1;
+	for (__u32 w = 0; w < PINRING_SLOT_WORDS; w++)
+		pinring_device_put(&answers, w, 0);
+	if (words == quick.leaves_at * PINRING_SLOT_WORDS)
+		pinring_store_word(&quick.from->control.wanted,
+				   1000ull << 32 | PINRING_WISH_LEAVE |
+					   PINRING_STATE_ACTIVE);
+}
+
+static unsigned int answered_at_once(void)
+{
+	return __atomic_load_n(&quick.words, __ATOMIC_ACQUIRE) / PINRING_SLOT_WORDS;
+}
+
+TEST_F(link, a_forward_that_need_not_wait_leaves_all_the_same)
+{
+	struct pinring_completion done;
+
+	quick.from = self->from;
+	quick.commands = self->commands;
+	quick.answers = self->feed->answers;
+	quick.leaves_at = 20;
+	simt_store_hook = answer_at_once;
+	ASSERT_TRUE(start(self->from));
+	ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, COUNT, 0));
+	EXPECT_TRUE(rig_ends(self->from));
+	EXPECT_EQ(0, self->from->control.completed);
+	EXPECT_LE(20, answered_at_once());
+	EXPECT_LT(answered_at_once(), COUNT);
+	ASSERT_TRUE(comes_back(self->from));
+	done = collect(self->from);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	EXPECT_EQ(COUNT, answered_at_once());
+	EXPECT_EQ(COUNT, join(self->from, 0).done);
+}
+
+/* Nobody but the test is at the other end of that link. */
+TEST_F(link, a_forward_of_another_executors_leaves_and_is_answered_there)
+{
+	struct pinring_device_producer asks = {
+		.slots = zeroed(3 * DEPTH * sizeof(*self->commands)),
+		.head = &self->heads[8], .capacity = DEPTH, .shift = 3,
+	};
+	struct pinring_device_consumer hears = {
+		.slots = asks.slots + DEPTH, .head = &self->heads[24],
+		.capacity = 2 * DEPTH, .shift = 4,
+	};
+	struct pinring_command c = {
+		.id = 5, .operation = PINRING_OP_FORWARD, .count = COUNT, .a = { PROGRAM, 0 },
+	};
+	__u64 words[PINRING_SLOT_WORDS];
+	struct pinring_completion done;
+
+	ASSERT_NE(NULL, asks.slots);
+	self->from->attachments.feed[0] = (struct pinring_feed){
+		.commands = { .slots = asks.slots, .head = &self->heads[8],
+			      .capacity = DEPTH, .shift = 3 },
+		.answers = { .slots = asks.slots + DEPTH, .head = hears.head,
+			     .capacity = 2 * DEPTH, .shift = 4 },
+	};
+	self->from->attachments.feeds = 1;
+	ASSERT_TRUE(start(self->from));
+	pinring_pack_command(words, &c);
+	ASSERT_TRUE(pinring_device_send(&asks, words));
+	ASSERT_TRUE(COMES_TRUE(pinring_load_word(&self->from->control.fed) != 0));
+	ASSERT_TRUE(submit(self->from, 2, PINRING_OP_NOP, 0, 0));
+	ASSERT_TRUE(waits(self->from));
+	ASSERT_TRUE(leaves(self->from));
+	/* Whoever looks on sees that it is at it yet. */
+	EXPECT_NE(0, self->from->control.fed);
+	EXPECT_EQ(0, self->from->control.taken);
+	ASSERT_TRUE(comes_back(self->from));
+	ASSERT_TRUE(waits(self->from));
+	EXPECT_FALSE(pinring_device_peek(&hears, words));
+	ASSERT_TRUE(start(self->to));
+	ASSERT_TRUE(COMES_TRUE(pinring_device_peek(&hears, words)));
+	pinring_unpack_completion(&done, words);
+	EXPECT_EQ(5, done.id);
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(COUNT, done.done);
+	EXPECT_EQ(2, collect(self->from).id);
+	EXPECT_EQ(COUNT, join(self->from, 0).done);
+	EXPECT_TRUE(chain_holds(self->cell, COUNT));
+	EXPECT_TRUE(COMES_TRUE(pinring_load_word(&self->from->control.fed) == 0));
+	rig_wish(self->from, PINRING_STATE_TERMINATED);
+	EXPECT_TRUE(rig_ends(self->from));
+	free(asks.slots);
+}
+
 static void fill_answers(FIXTURE_DATA(link) *self, uint64_t status)
 {
 	for (uint64_t i = 0; i < 2 * DEPTH; i++) {

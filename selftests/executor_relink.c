@@ -292,6 +292,116 @@ TEST_F_TIMEOUT(relink, what_the_driver_said_of_the_loop_before_this_one_is_old, 
 	ASSERT_OK(ADDS(self->other));
 }
 
+/* ---------------------------------------------------- who waits at a link leaves */
+#define PROGRAM 64u
+
+/* cell[n + 1] = cell[n] + cell[COUNT - 1], which is 1, in dst; the program lies in a. */
+static void write_chain(FIXTURE_DATA(relink) *self)
+{
+	struct pinring_device_slot *slots = (void *)self->at_a;
+
+	memset(self->at_dst, 0, COUNT * sizeof(float));
+	self->at_dst[COUNT - 1] = 1;
+	for (uint32_t n = 0; n < PROGRAM; n++) {
+		struct pinring_command c = {
+			.id = n, .operation = PINRING_OP_ADD, .count = 1,
+			.a = { self->dst.offset + n * sizeof(float), 0 },
+			.b = { self->dst.offset + (COUNT - 1) * sizeof(float), 0 },
+			.dst = { self->dst.offset + (n + 1) * sizeof(float), 0 },
+		};
+
+		pinring_pack_command(slots[n].word, &c);
+	}
+}
+
+static bool chain_holds(const FIXTURE_DATA(relink) *self)
+{
+	for (uint32_t n = 0; n <= PROGRAM; n++) {
+		if (self->at_dst[n] != (float)n)
+			return false;
+	}
+	return true;
+}
+
+static int submit_link(FIXTURE_DATA(relink) *self, struct pinring_executor *ex,
+		       uint16_t operation, uint64_t count, uint64_t *ticket)
+{
+	struct pinring_command c = {
+		.id = 9, .operation = operation, .count = count,
+		.a = { self->a.offset, 0 },
+	};
+
+	return pinring_executor_submit(ex, &c, ticket);
+}
+
+/* In a command: it beats, and no more is answered. */
+static bool is_waiting(struct pinring_executor *ex)
+{
+	uint64_t heartbeat = info_of(ex).heartbeat;
+
+	return COMES_TRUE(info_of(ex).submitted > info_of(ex).telemetry.processed) &&
+	       COMES_TRUE(info_of(ex).heartbeat > heartbeat + 3);
+}
+
+/*
+ * It would wait for one that has left already: neither would ever be back. What it has
+ * sent by then is not sent again.
+ */
+TEST_F_TIMEOUT(relink, one_that_waits_in_a_forward_leaves_too, 120)
+{
+	struct pinring_completion done;
+	uint32_t operation[2];
+	uint64_t ticket;
+
+	ASSERT_EQ(0, pinring_executor_connect(self->other, self->ex, 4));
+	ASSERT_OK(pinring_executor_pause(self->ex));
+	ASSERT_OK(pinring_executor_wait_state(self->ex, PINRING_STATE_PAUSED, 20 * SECOND));
+	write_chain(self);
+	ASSERT_OK(submit_link(self, self->other, PINRING_OP_FORWARD, PROGRAM, &ticket));
+	ASSERT_TRUE(is_waiting(self->other));
+	/* On the peer, and on itself. */
+	ASSERT_OK(add_text(self->ex, "k0", other_kernels[0], &operation[0]));
+	ASSERT_OK(add_text(self->other, "k1", other_kernels[1], &operation[1]));
+	EXPECT_EQ(-EAGAIN, pinring_executor_poll(self->other, ticket, &done));
+	ASSERT_OK(pinring_executor_activate(self->ex));
+	ASSERT_OK(pinring_executor_wait(self->other, ticket, 60 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(PROGRAM, done.done);
+	ASSERT_OK(submit_link(self, self->other, PINRING_OP_JOIN, 0, &ticket));
+	ASSERT_OK(pinring_executor_wait(self->other, ticket, 60 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(PROGRAM, done.done);
+	EXPECT_TRUE(chain_holds(self));
+	EXPECT_TRUE(COMES_TRUE(info_of(self->ex).telemetry.processed == PROGRAM));
+	for (int i = 0; i < COUNT; i++) {
+		self->at_a[i] = (float)(i % 1000);
+	}
+	ASSERT_OK(runs(self, self->ex, operation[0], 1, 1));
+	ASSERT_OK(runs(self, self->other, operation[1], 1, 2));
+}
+
+TEST_F_TIMEOUT(relink, one_that_waits_in_a_join_leaves_too, 120)
+{
+	struct pinring_completion done;
+	uint32_t operation;
+	uint64_t ticket;
+
+	ASSERT_EQ(0, pinring_executor_connect(self->other, self->ex, 64));
+	ASSERT_OK(pinring_executor_pause(self->ex));
+	ASSERT_OK(pinring_executor_wait_state(self->ex, PINRING_STATE_PAUSED, 20 * SECOND));
+	write_chain(self);
+	ASSERT_OK(submit_link(self, self->other, PINRING_OP_FORWARD, PROGRAM, NULL));
+	ASSERT_OK(submit_link(self, self->other, PINRING_OP_JOIN, 0, &ticket));
+	ASSERT_TRUE(COMES_TRUE(info_of(self->other).telemetry.processed == 1));
+	ASSERT_TRUE(is_waiting(self->other));
+	ASSERT_OK(add_text(self->ex, "k0", other_kernels[0], &operation));
+	ASSERT_OK(pinring_executor_activate(self->ex));
+	ASSERT_OK(pinring_executor_wait(self->other, ticket, 60 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(PROGRAM, done.done);
+	EXPECT_TRUE(chain_holds(self));
+}
+
 /* Executors on another GPU are in another context, and go on as they are. */
 TEST_F(relink, those_on_the_same_gpu_pause_too)
 {
