@@ -474,7 +474,7 @@ TEST_F(link, each_waits_for_the_other_until_a_time)
 	struct pinring_command f = forward(self, 0, 1, 0), j = join(self, 0);
 	struct pinring_command back = { .id = 3, .operation = PINRING_OP_JOIN };
 	struct pinring_completion done;
-	uint64_t first, last;
+	uint64_t first, last, heartbeat;
 
 	/* The peer joins on us, who join on it: it has forwarded to us before. */
 	ASSERT_EQ(0, pinring_executor_connect(self->to, self->from, 4));
@@ -490,6 +490,9 @@ TEST_F(link, each_waits_for_the_other_until_a_time)
 	f = forward(self, 8, 1, 0);
 	ASSERT_OK(pinring_executor_submit(self->to, &f, NULL));
 	ASSERT_TRUE(COMES_TRUE(info_of(self->from).telemetry.processed == 1));
+	/* After a host's command it is the feeds' turn: the join has begun. */
+	heartbeat = info_of(self->from).heartbeat;
+	ASSERT_TRUE(COMES_TRUE(info_of(self->from).heartbeat > heartbeat + 3));
 	ASSERT_OK(pinring_executor_activate(self->to));
 	EXPECT_EQ(-ETIMEDOUT, pinring_executor_wait(self->from, last, SECOND / 10, &done));
 	/* Both can be ended all the same. */
