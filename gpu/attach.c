@@ -283,6 +283,6 @@ void pinring_attached_drop(struct pinring_executor *ex)
 		if (ex->attached[i].own)
 			ex->ops->release(ex, ex->attached[i].own);
 	}
-	for (i = 0; i < ex->holds; i++)
+	for (i = 0; i < PINRING_HOLDS; i++)
 		let_go(ex, ex->held[i]);
 }

@@ -102,20 +102,20 @@ PINRING_FN void pinring_forget_regions(struct pinring_loop *loop)
 		loop->memory[i].size = 0;
 }
 
-/* The same of links. */
+/* The same of the link of this number. */
 PINRING_FN int pinring_knows_link(struct pinring_loop *loop, __u64 number)
 {
-	const struct pinring_attachments *from = loop->attachments;
-	__u64 count;
+	const __u64 place = number % PINRING_LINKS_MAX;
+	const struct pinring_link *from = &loop->attachments->link[place];
 
-	if (number >= loop->links && number < PINRING_LINKS_MAX) {
-		/* acquire: pairs with the store in pinring_executor_connect() */
-		count = pinring_load_word(&from->links);
-		pinring_fence_consume();
-		for (; loop->links < count; loop->links++)
-			loop->link[loop->links] = from->link[loop->links];
-	}
-	return number < loop->links;
+	if (loop->link[place].number == number + 1)
+		return 1;
+	/* acquire: pairs with the store in pinring_executor_connect() */
+	if (pinring_load_word(&from->number) != number + 1)
+		return 0;
+	pinring_fence_consume();
+	loop->link[place] = *from;
+	return 1;
 }
 
 /* count items of `bytes` each at `o`; *at is NULL on any reason but none. */

@@ -199,6 +199,9 @@ PINRING_FN int pinring_prepare(struct pinring_loop *loop,
 		return 0;
 	}
 	c->reason = pinring_check_command(loop, job, &turn->command);
+	/* The check begins anew; what was done was done, even if no more is. */
+	if (loop->kept.there)
+		job->done = loop->kept.done;
 	if (c->reason) {
 		c->status = -EINVAL;
 		return 0;
@@ -237,7 +240,7 @@ PINRING_FN void pinring_conclude(struct pinring_loop *loop,
 }
 
 /* What a forward or join came to; the result is the last answer's. */
-PINRING_FN float pinring_note_link(const struct pinring_loop *loop,
+PINRING_FN float pinring_note_link(struct pinring_loop *loop,
 				   struct pinring_turn *turn, __u64 outcome)
 {
 	struct pinring_completion *c = &turn->completion;
@@ -245,7 +248,7 @@ PINRING_FN float pinring_note_link(const struct pinring_loop *loop,
 	c->status = -(__s32)(outcome >> 32 & 0xffff);
 	c->reason = (__u32)(outcome >> 48) & 0xff;
 	return loop->job.operation == PINRING_OP_JOIN ?
-		       loop->link[loop->job.aux & PINRING_LINK_MASK].result :
+		       pinring_link_of(loop)->result :
 		       0.0f;
 }
 
@@ -322,7 +325,7 @@ PINRING_FN int pinring_obey(struct pinring_loop *loop, __u64 wish)
 
 	if (pinring_lane() == 0) {
 		loop->wish = wish;
-		pinring_learn_feeds(loop);
+		pinring_learn_links(loop);
 		pinring_forget_regions(loop);
 	}
 	pinring_together();
@@ -419,7 +422,7 @@ PINRING_FN void pinring_coordinate(struct pinring_loop *loop)
 
 	pinring_together();
 	if (pinring_lane() == 0)
-		pinring_learn_feeds(loop);
+		pinring_learn_links(loop);
 	pinring_together();
 	/* Launched again, it goes on; the host's wish says in which state. */
 	if (begins) {

@@ -405,6 +405,22 @@ bool pinring_executor_nudged(struct pinring_executor *ex)
 	return answered;
 }
 
+bool pinring_executor_knows(struct pinring_executor *ex)
+{
+	bool knows;
+
+	pthread_mutex_lock(&ex->wish_lock);
+	if (!ex->launched)
+		knows = true;
+	else if (ex->config.commands_max && ex->wish == PINRING_STATE_LAUNCHED)
+		knows = false; /* nobody tells it anything */
+	else
+		knows = pinring_load_word(&ex->control->reached) >> 32 ==
+			(uint32_t)ex->epoch;
+	pthread_mutex_unlock(&ex->wish_lock);
+	return knows;
+}
+
 int pinring_executor_activate(struct pinring_executor *ex)
 {
 	return wish(ex, PINRING_STATE_ACTIVE);

@@ -117,6 +117,15 @@ struct pinring_pending {
 	struct pinring_completion completion;
 };
 
+/* Of a link, at one of its ends. link.c, under its lock of tables. */
+struct pinring_place {
+	bool taken;
+	bool over; /* the executor at the other end is closed; atomic store */
+	uint32_t times; /* it was taken */
+};
+
+#define PINRING_HOLDS (3 * PINRING_LINKS_MAX) /* NULL: none */
+
 struct pinring_executor {
 	struct pinring_device *device;
 	struct pinring_region *region; /* rings and control words */
@@ -162,8 +171,8 @@ struct pinring_executor {
 	struct pinring_profile *profile;
 
 	/* Mapped for links, beside what is attached: link.c */
-	struct pinring_region *held[3 * PINRING_LINKS_MAX];
-	uint32_t holds;
+	struct pinring_region *held[PINRING_HOLDS];
+	struct pinring_place out[PINRING_LINKS_MAX], in[PINRING_LINKS_MAX];
 	uint64_t round; /* of looks, at the last one; link.c, under its lock */
 	uint32_t watchers; /* that look now, and without which it is freed */
 
@@ -215,6 +224,9 @@ void pinring_executor_nudge(struct pinring_executor *executor);
 
 /* And whether it has done so: nothing of before that goes on. */
 bool pinring_executor_nudged(struct pinring_executor *executor);
+
+/* The same, for good, of what the loop looks at also before it is told to run. */
+bool pinring_executor_knows(struct pinring_executor *executor);
 
 /* link.c */
 void pinring_links_drop(struct pinring_executor *executor);

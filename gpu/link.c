@@ -1,5 +1,17 @@
 // SPDX-License-Identifier: MIT
-/* link.c - one executor's loop sends to another's; link.h has the picture. */
+/*
+ * link.c - one executor's loop sends to another's; link.h has the picture.
+ *
+ * An executor has so many places for links each way. One whose other end was closed can
+ * be taken again:
+ *
+ *	out	the loop's end: no command is at it, after a wish that found it gone
+ *	in	all that was sent before is answered, and the loop has had such a wish
+ *
+ * Commands may name a link long after that, so a number says which of the links in its
+ * place it means, of the last 32.
+ */
+#include <stddef.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -9,11 +21,17 @@
 
 #define DEPTH_DEFAULT 64
 #define DEPTH_MAX 65536
+#define TIMES ((1u << PINRING_LINK_BITS) / PINRING_LINKS_MAX)
+#define TAKE_BACK_NS 1000000000 /* so long may a command take that is in the way */
+
+/* Where an executor's regions of links are held: the place is added. */
+enum { OUT = 0, PEER = PINRING_LINKS_MAX, IN = 2 * PINRING_LINKS_MAX };
 
 /* Who looks at one end looks after the other. */
 struct ends {
 	struct ends *next;
 	struct pinring_executor *from, *to;
+	int out, in; /* places */
 };
 
 static pthread_mutex_t tables = PTHREAD_MUTEX_INITIALIZER; /* one connects at a time */
@@ -87,39 +105,41 @@ static void move_rings(struct making *m, const struct pinring_executor *to)
 	f->answers.head = moved(&m->there, m->region, f->answers.head);
 }
 
-static void hold(struct pinring_executor *ex, struct pinring_region *region)
-{
-	ex->held[ex->holds++] = pinring_region_get(region);
-}
-
-static void unmap(struct pinring_executor *ex, struct pinring_region *region)
+static void let_go(struct pinring_executor *ex, int hold)
 {
 	if (ex->ops->detach)
-		ex->ops->detach(ex, region);
+		ex->ops->detach(ex, ex->held[hold]);
+	pinring_region_close(ex->held[hold]);
+	ex->held[hold] = NULL;
+}
+
+static int hold(struct pinring_executor *ex, int where,
+		struct pinring_region *region, struct pinring_memory *memory)
+{
+	int rc = ex->ops->attach(ex, region, memory);
+
+	if (!rc)
+		ex->held[where] = pinring_region_get(region);
+	return rc;
 }
 
 /* All three, or none. */
-static int map_rings(struct making *m, struct pinring_executor *from,
-		     struct pinring_executor *to)
+static int map_rings(struct making *m, struct pinring_executor *from, int out,
+		     struct pinring_executor *to, int in)
 {
-	int rc = from->ops->attach(from, m->region, &m->here);
+	int rc = hold(from, OUT + out, m->region, &m->here);
 
 	if (rc)
 		return rc;
-	rc = from->ops->attach(from, to->region, &m->peer);
+	rc = hold(from, PEER + out, to->region, &m->peer);
 	if (!rc) {
-		rc = to->ops->attach(to, m->region, &m->there);
+		rc = hold(to, IN + in, m->region, &m->there);
 		if (rc)
-			unmap(from, to->region);
+			let_go(from, PEER + out);
 	}
-	if (rc) {
-		unmap(from, m->region);
-		return rc;
-	}
-	hold(from, m->region);
-	hold(from, to->region);
-	hold(to, m->region);
-	return 0;
+	if (rc)
+		let_go(from, OUT + out);
+	return rc;
 }
 
 /* Host threads sleep, and a GPU rings no bell that wakes them. */
@@ -134,30 +154,178 @@ static int find_bell(struct making *m, struct pinring_executor *from,
 				       &m->link.bell);
 }
 
+/* ------------------------------------------------------------------- places */
+/* The loop is to look at the table, and has, in time. */
+static bool is_known(struct pinring_executor *ex)
+{
+	const int64_t deadline = pinring_deadline(TAKE_BACK_NS);
+	struct pinring_attachments *a = ex->attachments;
+	uint64_t polls = 0;
+
+	/* release: pairs with the load in pinring_learn_links() */
+	pinring_store_word(&a->changes, a->changes + 1);
+	pinring_executor_nudge(ex);
+	while (!pinring_executor_knows(ex)) {
+		/* One that hangs may still look at what it knew. */
+		if (pinring_executor_ended(ex) || pinring_now() >= deadline)
+			return false;
+		pinring_executor_nap(&polls);
+	}
+	return true;
+}
+
+static bool take_back_link(struct pinring_executor *ex, int n)
+{
+	struct pinring_link *l = &ex->attachments->link[n];
+
+	pinring_store_word(&l->number, 0);
+	if (!is_known(ex))
+		return false;
+	pinring_doorbell_close(l->bell);
+	l->bell = NULL;
+	let_go(ex, OUT + n);
+	let_go(ex, PEER + n);
+	return true;
+}
+
+static uint64_t lap_of(const struct pinring_device_slot *slot)
+{
+	uint64_t lap = pinring_load_word(&slot->word[0]) >> PINRING_WORD_BITS;
+	int w;
+
+	for (w = 1; w < PINRING_SLOT_WORDS; w++)
+		if (pinring_load_word(&slot->word[w]) >> PINRING_WORD_BITS != lap)
+			return UINT64_MAX; /* a message in part */
+	return lap;
+}
+
+/* How many messages went through a ring whose writer does no more; modulo 256 laps. */
+static uint64_t count_messages(const struct pinring_device_consumer *ring)
+{
+	const uint64_t laps = 1u << (64 - PINRING_WORD_BITS);
+	uint64_t lap = lap_of(&ring->slots[0]), n = 0;
+
+	if (lap == UINT64_MAX) /* the one before it is whole */
+		lap = (lap_of(&ring->slots[ring->capacity - 1]) + 1) % laps;
+	while (n < ring->capacity && lap_of(&ring->slots[n]) == lap)
+		n++;
+	return (lap + laps - 1) % laps * ring->capacity + n;
+}
+
+/* Nobody sends any more, and all that was sent is answered. */
+static bool is_drained(struct pinring_region *rings)
+{
+	struct pinring_device_consumer commands, answers;
+
+	if (pinring_device_consumer_open(rings, "commands", &commands) ||
+	    pinring_device_consumer_open(rings, "answers", &answers))
+		return false;
+	return (count_messages(&commands) - count_messages(&answers)) %
+		       (commands.capacity << (64 - PINRING_WORD_BITS)) ==
+	       0;
+}
+
+static bool take_back_feed(struct pinring_executor *ex, int n)
+{
+	if (!is_drained(ex->held[IN + n]))
+		return false;
+	pinring_store_word(&ex->attachments->feed[n].serial, 0);
+	if (!is_known(ex))
+		return false;
+	let_go(ex, IN + n);
+	return true;
+}
+
+/* -1: there is none. */
+static int find_place(struct pinring_executor *ex, struct pinring_place *places,
+		      bool (*take_back)(struct pinring_executor *ex, int n))
+{
+	int n;
+
+	for (n = 0; n < PINRING_LINKS_MAX; n++)
+		if (!places[n].taken)
+			return n;
+	for (n = 0; n < PINRING_LINKS_MAX; n++) {
+		/* acquire: pairs with the store in forget() */
+		if (__atomic_load_n(&places[n].over, __ATOMIC_ACQUIRE) &&
+		    take_back(ex, n)) {
+			places[n].taken = false;
+			return n;
+		}
+	}
+	return -1;
+}
+
+static void take_place(struct pinring_place *place)
+{
+	place->taken = true;
+	place->over = false;
+	place->times++;
+}
+
+static void count_place(__u64 *count, int place)
+{
+	if (*count <= (unsigned int)place)
+		pinring_store_word(count, (unsigned int)place + 1);
+}
+
+_Static_assert(!offsetof(struct pinring_feed, serial) &&
+		       !offsetof(struct pinring_link, number),
+	       "their first words");
+
+/* But for the first word: by that a loop knows that the rest is there. */
+static void fill_in(void *entry, const void *from, size_t bytes)
+{
+	memcpy((char *)entry + sizeof(__u64), (const char *)from + sizeof(__u64),
+	       bytes - sizeof(__u64));
+}
+
+/* Both loops know of it: the one that receives first. Returns its number. */
+static int publish(const struct making *m, struct pinring_executor *from, int n,
+		   struct pinring_executor *to, int k)
+{
+	struct pinring_attachments *a = from->attachments, *b = to->attachments;
+	const uint32_t number =
+		(from->out[n].times % TIMES) * PINRING_LINKS_MAX + (uint32_t)n;
+
+	fill_in(&b->feed[k], &m->feed, sizeof(m->feed));
+	fill_in(&a->link[n], &m->link, sizeof(m->link));
+	take_place(&from->out[n]);
+	take_place(&to->in[k]);
+	/* release: pairs with the loads in pinring_learn_links() ... */
+	pinring_store_word(&b->feed[k].serial, to->in[k].times);
+	count_place(&b->feeds, k);
+	pinring_store_word(&b->changes, b->changes + 1);
+	pinring_executor_nudge(to);
+	/* ... and in pinring_knows_link() */
+	pinring_store_word(&a->link[n].number, number + 1);
+	count_place(&a->links, n);
+	return (int)number;
+}
+
 static int connect_locked(struct pinring_executor *from,
 			  struct pinring_executor *to, uint32_t depth)
 {
-	struct pinring_attachments *a = from->attachments, *b = to->attachments;
+	const int n = find_place(from, from->out, take_back_link);
+	const int k = find_place(to, to->in, take_back_feed);
 	struct ends *ends = malloc(sizeof(*ends));
-	const uint64_t n = a->links, k = b->feeds;
 	struct making m = { 0 };
 	int rc;
 
 	if (!ends)
 		return pinring_fail(from->device, -ENOMEM,
 				    "no memory for a link");
-	if (n == PINRING_LINKS_MAX || k == PINRING_LINKS_MAX) {
+	if (n < 0 || k < 0) {
 		free(ends);
 		return pinring_fail(from->device, -ENOSPC,
-				    "there are %d links %s the executor already",
-				    PINRING_LINKS_MAX,
-				    n == PINRING_LINKS_MAX ? "from" : "to");
+				    "there are %d links %s the executor already, and none that is done with",
+				    PINRING_LINKS_MAX, n < 0 ? "from" : "to");
 	}
 	rc = make_rings(&m, from->device, depth);
 	if (!rc)
 		rc = find_bell(&m, from, to);
 	if (!rc)
-		rc = map_rings(&m, from, to);
+		rc = map_rings(&m, from, n, to, k);
 	if (rc) {
 		pinring_doorbell_close(m.link.bell);
 		pinring_region_close(m.region);
@@ -166,18 +334,14 @@ static int connect_locked(struct pinring_executor *from,
 	}
 	move_rings(&m, to);
 	pinring_region_close(m.region);
+	rc = publish(&m, from, n, to, k);
 	pthread_mutex_lock(&lock);
-	*ends = (struct ends){ .next = links, .from = from, .to = to };
+	*ends = (struct ends){
+		.next = links, .from = from, .to = to, .out = n, .in = k,
+	};
 	links = ends;
 	pthread_mutex_unlock(&lock);
-	/* release: pairs with the loads in pinring_learn_feeds() ... */
-	b->feed[k] = m.feed;
-	pinring_store_word(&b->feeds, k + 1);
-	pinring_executor_nudge(to);
-	/* ... and in pinring_knows_link() */
-	a->link[n] = m.link;
-	pinring_store_word(&a->links, n + 1);
-	return (int)n;
+	return rc;
 }
 
 int pinring_executor_connect(struct pinring_executor *from,
@@ -206,13 +370,18 @@ int pinring_executor_connect(struct pinring_executor *from,
 	return rc;
 }
 
-static void forget(const struct pinring_executor *ex)
+static void forget(struct pinring_executor *ex)
 {
 	struct ends **at = &links, *gone;
 
 	pthread_mutex_lock(&lock);
 	while ((gone = *at)) {
 		if (gone->from == ex || gone->to == ex) {
+			/* release: its loop has ended, and sends no more */
+			__atomic_store_n(&gone->from->out[gone->out].over, true,
+					 __ATOMIC_RELEASE);
+			__atomic_store_n(&gone->to->in[gone->in].over, true,
+					 __ATOMIC_RELEASE);
 			*at = gone->next;
 			free(gone);
 		} else {

@@ -31,19 +31,43 @@
 #define PINRING_REASON_LEAVES 256u /* beside enum pinring_reason; in no completion */
 #define PINRING_LINK_LEAVES (~0ull) /* for all that coordinate */
 
-/* What the host has connected since: the first lane. */
-PINRING_FN void pinring_learn_feeds(struct pinring_loop *loop)
+/*
+ * What the host has connected since, and what it has taken back, which is none any more
+ * when the wish is answered: the first lane.
+ */
+PINRING_ONCE void pinring_learn_links(struct pinring_loop *loop)
 {
 	const struct pinring_attachments *from = loop->attachments;
-	/* acquire: pairs with the store in pinring_executor_connect() */
-	const __u64 count = pinring_load_word(&from->feeds);
+	/* acquire: pairs with the stores in pinring_executor_connect() */
+	const __u64 changes = pinring_load_word(&from->changes);
+	__u64 i, serial;
 
-	pinring_fence_consume();
-	for (; loop->feeds < count && loop->feeds < PINRING_LINKS_MAX;
-	     loop->feeds++) {
-		loop->feed[loop->feeds] = from->feed[loop->feeds];
-		loop->silent |= from->feed[loop->feeds].silent;
+	if (changes == loop->changes)
+		return;
+	loop->changes = changes;
+	loop->feeds = 0;
+	loop->silent = 0;
+	for (i = 0; i < PINRING_LINKS_MAX; i++) {
+		serial = pinring_load_word(&from->feed[i].serial);
+		pinring_fence_consume();
+		if (!serial)
+			loop->feed[i].serial = 0;
+		else if (serial != loop->feed[i].serial)
+			loop->feed[i] = from->feed[i];
+		if (serial) {
+			loop->feeds = i + 1;
+			loop->silent |= loop->feed[i].silent;
+		}
+		if (loop->link[i].number != pinring_load_word(&from->link[i].number))
+			loop->link[i].number = 0;
 	}
+}
+
+/* That the job is about. */
+PINRING_FN struct pinring_link *pinring_link_of(struct pinring_loop *loop)
+{
+	return &loop->link[(loop->job.aux & PINRING_LINK_MASK) %
+			   PINRING_LINKS_MAX];
 }
 
 PINRING_FN __u64 pinring_under_way(const struct pinring_link *link)
@@ -245,7 +269,7 @@ PINRING_ONCE __u64 pinring_run_link(struct pinring_loop *loop)
 	int forwards;
 
 	pinring_together();
-	link = &loop->link[job->aux & PINRING_LINK_MASK];
+	link = pinring_link_of(loop);
 	forwards = job->operation == PINRING_OP_FORWARD;
 	sent = kept->there ? kept->done : 0;
 	/* Only the first lane looks at the clock later. */

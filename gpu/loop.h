@@ -45,13 +45,14 @@ struct pinring_dynamic {
 	__u64 operands; /* PINRING_KERNEL_DST, _A, _B */
 };
 
-#define PINRING_LINKS_MAX 8 /* of an executor, each way */
+#define PINRING_LINKS_MAX 8 /* of an executor, each way: places */
 /* In aux of FORWARD and JOIN; above them is how many us it may take. */
 #define PINRING_LINK_BITS 8
 #define PINRING_LINK_MASK ((1ull << PINRING_LINK_BITS) - 1)
 
-/* The end of a link where commands go out; link.h. */
+/* The end of a link where commands go out; link.h. Its place: number modulo the most. */
 struct pinring_link {
+	__u64 number; /* and 1, as commands name it; 0: none; stored last, with release */
 	struct pinring_device_producer commands;
 	struct pinring_device_consumer answers;
 	const struct pinring_control_block *peer;
@@ -64,6 +65,7 @@ struct pinring_link {
 
 /* And the other end. */
 struct pinring_feed {
+	__u64 serial; /* of those in this place; 0: none; stored last, with release */
 	struct pinring_device_consumer commands;
 	struct pinring_device_producer answers;
 	__u64 silent; /* nobody rings when there is a command */
@@ -72,7 +74,8 @@ struct pinring_feed {
 /* Host writes. */
 struct pinring_attachments {
 	__u64 services; /* offered, by bits; see service.h */
-	__u64 links, feeds; /* counts, published with release after the entry */
+	__u64 links, feeds; /* places of them that were ever taken: counts */
+	__u64 changes; /* of the two; counts them, and what is read at a wish */
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	struct pinring_dynamic dynamic[PINRING_DYNAMIC_MAX];
 	struct pinring_link link[PINRING_LINKS_MAX];
@@ -146,7 +149,8 @@ struct pinring_loop {
 	struct pinring_memory memory[PINRING_REGIONS_MAX];
 	struct pinring_link link[PINRING_LINKS_MAX];
 	struct pinring_feed feed[PINRING_LINKS_MAX];
-	__u64 links, feeds;
+	__u64 changes; /* known */
+	__u64 feeds; /* places up to the last one that is taken */
 	__u64 silent; /* one of the feeds is */
 	struct pinring_team *team;
 	struct pinring_meeting *meeting;

@@ -503,7 +503,9 @@ PINRING_FN const __u64 *pinring_take(struct pinring_loop *loop,
 	if (!words) {
 		if (loop->feeds && !pinring_take_fed(loop, in)) {
 			in->feed = (in->feed + 1) % loop->feeds;
-			f = &loop->feed[in->feed].commands;
+			in->fed.count = 0;
+			if (loop->feed[in->feed].serial)
+				f = &loop->feed[in->feed].commands;
 		}
 		in->own.first = c->index;
 		if (!(in->looks++ & loop->wish_mask))

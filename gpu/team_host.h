@@ -318,7 +318,8 @@ PINRING_FN const __u64 *pinring_take_fed(struct pinring_loop *loop,
 	/* All of them, before it sleeps. */
 	for (i = 0; i < loop->feeds; i++) {
 		in->feed = (in->feed + 1) % loop->feeds;
-		if (pinring_device_peek(&loop->feed[in->feed].commands, in->fed))
+		if (loop->feed[in->feed].serial &&
+		    pinring_device_peek(&loop->feed[in->feed].commands, in->fed))
 			return in->fed;
 	}
 	return 0;

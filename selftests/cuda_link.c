@@ -68,8 +68,9 @@ FIXTURE_SETUP(link)
 		.capacity = 2 * DEPTH, .shift = 4,
 	};
 	self->link->peer = &self->to->control;
-	self->from->attachments.links = 1;
-	self->to->attachments.feeds = 1;
+	self->link->number = 1;
+	self->feed->serial = 1;
+	self->to->attachments.changes = 1;
 	rig_attach(self->from, self->memory, BYTES);
 	rig_attach(self->to, self->memory, BYTES);
 	self->cell[COUNT + 1] = 1;
@@ -523,12 +524,13 @@ TEST_F(link, a_forward_of_another_executors_leaves_and_is_answered_there)
 
 	ASSERT_NE(NULL, asks.slots);
 	self->from->attachments.feed[0] = (struct pinring_feed){
+		.serial = 1,
 		.commands = { .slots = asks.slots, .head = &self->heads[8],
 			      .capacity = DEPTH, .shift = 3 },
 		.answers = { .slots = asks.slots + DEPTH, .head = hears.head,
 			     .capacity = 2 * DEPTH, .shift = 4 },
 	};
-	self->from->attachments.feeds = 1;
+	self->from->attachments.changes = 1;
 	ASSERT_TRUE(start(self->from));
 	pinring_pack_command(words, &c);
 	ASSERT_TRUE(pinring_device_send(&asks, words));

@@ -835,6 +835,152 @@ TEST_F(link, what_cannot_be_connected_is_refused_in_words)
 	SAYS("8 links from");
 }
 
+/* -------------------------------------------------------------- places of those closed */
+/* Another peer, connected as this number. */
+static int add_peer(FIXTURE_DATA(link) *self, bool on_gpu, struct pinring_executor **out)
+{
+	int rc = make(self, on_gpu, 0, 0, out);
+
+	if (!rc)
+		rc = pinring_executor_attach(*out, self->r);
+	if (!rc)
+		rc = begin(*out);
+	return rc ? rc : pinring_executor_connect(self->from, *out, 4);
+}
+
+TEST_F_TIMEOUT(link, a_place_is_taken_again_when_the_peer_is_closed, 120)
+{
+	struct pinring_executor *peer;
+	struct pinring_completion done;
+	uint32_t before[8]; /* in each place */
+	int number;
+
+	write_chain(self, 8);
+	for (int round = 0; round < 20; round++) {
+		number = add_peer(self, variant->to_gpu, &peer);
+		ASSERT_LT(0, number) {
+			TH_LOG("round %d: %s", round, pinring_error());
+		}
+		/* Places 1 to 7, and then 1 again, as another number. */
+		if (round < 7) {
+			EXPECT_EQ(round + 1, number);
+		} else {
+			EXPECT_EQ(before[number % 8] + 8, (uint32_t)number);
+		}
+		self->link = (uint32_t)number;
+		memset(self->cell, 0, 9 * sizeof(float));
+		done = call(self->from, forward(self, 0, 8, 0));
+		ASSERT_EQ(0, done.status);
+		done = call(self->from, join(self, 0));
+		ASSERT_EQ(0, done.status);
+		ASSERT_EQ(8, done.done);
+		ASSERT_TRUE(chain_holds(self, 8));
+		if (round >= 7) {
+			/* Nobody meant this peer by the number of the one before. */
+			self->link = before[number % 8];
+			done = call(self->from, forward(self, 0, 8, 0));
+			EXPECT_EQ(-EINVAL, done.status);
+			EXPECT_EQ(PINRING_REASON_LINK, done.reason);
+			EXPECT_EQ(PINRING_REASON_LINK, call(self->from, join(self, 0)).reason);
+		}
+		before[number % 8] = (uint32_t)number;
+		EXPECT_EQ(0, pinring_executor_close(peer, 10 * SECOND));
+	}
+	/* The first one was there all the time. */
+	self->link = 0;
+	memset(self->cell, 0, 9 * sizeof(float));
+	EXPECT_EQ(0, call(self->from, forward(self, 0, 8, 0)).status);
+	EXPECT_EQ(8, call(self->from, join(self, 0)).done);
+	EXPECT_TRUE(chain_holds(self, 8));
+}
+
+/* A command may be at a link of an executor that is closed, or about to be. */
+TEST_F_TIMEOUT(link, no_place_is_taken_from_one_that_is_busy, 120)
+{
+	struct pinring_command f = forward(self, 0, 64, 0);
+	struct pinring_executor *peer[8];
+	struct pinring_completion done;
+	uint64_t ticket;
+	int number;
+
+	for (int i = 1; i < 8; i++) {
+		ASSERT_EQ(i, add_peer(self, false, &peer[i]));
+		EXPECT_EQ(0, pinring_executor_close(peer[i], 10 * SECOND));
+	}
+	write_chain(self, 64);
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	ASSERT_OK(pinring_executor_submit(self->from, &f, &ticket));
+	ASSERT_TRUE(is_waiting(self->from));
+	EXPECT_EQ(-ENOSPC, add_peer(self, false, &peer[0]));
+	SAYS("none that is done with");
+	ASSERT_OK(pinring_executor_activate(self->to));
+	done = wait_for(self->from, ticket);
+	EXPECT_EQ(0, done.status);
+	number = pinring_executor_connect(self->from, peer[0], 4);
+	EXPECT_LE(9, number) {
+		TH_LOG("%s", pinring_error());
+	}
+	EXPECT_EQ(64, call(self->from, join(self, 0)).done);
+	EXPECT_TRUE(chain_holds(self, 64));
+	memset(self->cell, 0, 65 * sizeof(float));
+	self->link = (uint32_t)number;
+	EXPECT_EQ(64, call(self->from, forward(self, 0, 64, 0)).done);
+	EXPECT_EQ(64, call(self->from, join(self, 0)).done);
+	EXPECT_TRUE(chain_holds(self, 64));
+	EXPECT_EQ(0, pinring_executor_close(peer[0], 10 * SECOND));
+}
+
+/* cell[n] += 1, of nine executors in turn: what the first eight left is not lost. */
+TEST_F_TIMEOUT(link, a_place_is_taken_again_when_all_that_was_sent_is_answered, 120)
+{
+	struct pinring_command c = forward(self, 0, 3, 0);
+	struct pinring_executor *from;
+	struct pinring_completion done;
+	int rc = 0;
+
+	for (uint32_t n = 0; n < 3; n++) {
+		struct pinring_command one = {
+			.id = n, .operation = PINRING_OP_ADD, .count = 1,
+			.a = cell(self, n), .b = cell(self, CELLS - 1), .dst = cell(self, n),
+		};
+
+		write_down(self, n, &one);
+	}
+	self->cell[CELLS - 1] = 1;
+	ASSERT_OK(pinring_executor_pause(self->to));
+	ASSERT_OK(pinring_executor_wait_state(self->to, PINRING_STATE_PAUSED, 20 * SECOND));
+	for (int i = 0; i < 20; i++) {
+		ASSERT_OK(make(self, variant->from_gpu, 0, 0, &from));
+		ASSERT_EQ(0, pinring_executor_attach(from, self->r));
+		ASSERT_OK(begin(from));
+		rc = pinring_executor_connect(from, self->to, 4);
+		if (i == 7) {
+			/* self->from has the eighth place. */
+			EXPECT_EQ(-ENOSPC, rc);
+			SAYS("links to");
+			ASSERT_OK(pinring_executor_activate(self->to));
+			ASSERT_TRUE(COMES_TRUE(info_of(self->to).telemetry.processed == 7 * 3));
+			rc = pinring_executor_connect(from, self->to, 4);
+		}
+		ASSERT_EQ(0, rc) {
+			TH_LOG("%d: %s", i, pinring_error());
+		}
+		self->link = 0;
+		done = call(from, c);
+		ASSERT_EQ(0, done.status);
+		if (i >= 7) {
+			EXPECT_EQ(3, call(from, join(self, 0)).done);
+		}
+		EXPECT_EQ(0, pinring_executor_close(from, 10 * SECOND));
+	}
+	EXPECT_TRUE(COMES_TRUE(info_of(self->to).telemetry.processed == 20 * 3));
+	for (int n = 0; n < 3; n++) {
+		EXPECT_EQ(20.0f, self->cell[n]);
+	}
+	EXPECT_EQ(0, self->cell[3]);
+}
+
 /* All of a peer's feeds are served, however many. */
 TEST_F(link, every_link_to_a_peer_is_served)
 {

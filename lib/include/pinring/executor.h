@@ -158,10 +158,12 @@ PINRING_API int pinring_executor_detach(struct pinring_executor *executor,
  *
  * Up to `depth` commands are under way over it, a power
  * of two from 4 to 65536; 0: 64. It lasts until either is closed, which may come in any
- * order. Any thread, while neither is being closed. To one that is bounded by
- * commands_max only before its launch.
- * -ENOSPC: 8 lead from `from` already, or to `to`; -EINVAL: depth, or the two are
- * one; -EPIPE: one has ended; else as of creating and attaching a region.
+ * order. Its place is free then as soon as the other one has answered what was sent, and
+ * is done with what it was at (for which this waits a second at most); its number means
+ * it yet, and is refused, until 31 others were in that place. Any thread, while neither
+ * is being closed. To one that is bounded by commands_max only before its launch.
+ * -ENOSPC: 8 lead from `from` already, or to `to`, and no place is free; -EINVAL: depth,
+ * or the two are one; -EPIPE: one has ended; else as of creating and attaching a region.
  */
 PINRING_API int pinring_executor_connect(struct pinring_executor *from,
 					 struct pinring_executor *to,
