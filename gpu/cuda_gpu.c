@@ -17,9 +17,11 @@ struct registration {
 	uint32_t count;
 	struct pinring_gpu *gpu; /* in whose context; a reference is held */
 	bool ours; /* else the application had registered it before */
+	bool going; /* is being given back: who maps it again waits */
 };
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both lists */
+static pthread_cond_t gone = PTHREAD_COND_INITIALIZER; /* a registration is */
 static struct pinring_gpu *gpus;
 static struct registration *registrations;
 
@@ -456,35 +458,51 @@ static int register_pages(struct pinring_gpu *gpu,
 	return 0;
 }
 
-static struct registration **find_registration(const void *base)
+static struct registration *find_registration(const void *base)
 {
-	struct registration **at = &registrations;
+	struct registration *r = registrations;
 
-	while (*at && (*at)->base != base)
-		at = &(*at)->next;
-	return at;
+	while (r && r->base != base)
+		r = r->next;
+	return r;
 }
 
-static void release_pages(struct registration **at)
+/*
+ * No document says whether the driver waits for the kernels that run before it lets
+ * pages go (bench-gpu's hazards measure it), and one of ours runs until its executor is
+ * closed. So nobody waits along who needs the lock for anything else; who closes does,
+ * until the other executor ends. It could be put off until nothing runs, as modules
+ * are, but the pages would have to stay mapped for so long: at an address that is
+ * mapped anew the driver finds the old registration, and so the old pages.
+ */
+static void release_pages(struct registration *r)
 {
-	struct registration *r = *at;
+	struct registration **at;
 
-	*at = r->next;
+	r->going = true;
+	pthread_mutex_unlock(&lock);
 	if (r->ours && pinring_gpu_try_enter(r->gpu)) {
 		r->gpu->cuda->host_unregister(r->base);
 		pinring_gpu_leave(r->gpu);
 	}
+	pthread_mutex_lock(&lock);
+	for (at = &registrations; *at != r; at = &(*at)->next)
+		;
+	*at = r->next;
 	put(r->gpu);
 	free(r);
+	pthread_cond_broadcast(&gone);
 }
 
 static int map(struct pinring_gpu *gpu, struct pinring_device *device,
 	       void *base, size_t size, cuda_address *address)
 {
-	struct registration *r = *find_registration(base);
+	struct registration *r;
 	cuda_result error;
 	int rc;
 
+	while ((r = find_registration(base)) && r->going)
+		pthread_cond_wait(&gone, &lock);
 	if (!r) {
 		rc = register_pages(gpu, device, base, size, &r);
 		if (rc)
@@ -498,7 +516,7 @@ static int map(struct pinring_gpu *gpu, struct pinring_device *device,
 	rc = pinring_cuda_fail(device, gpu->cuda, error,
 			       "map registered memory into the GPU");
 	if (!r->count)
-		release_pages(find_registration(base));
+		release_pages(r);
 	return rc;
 }
 
@@ -519,11 +537,11 @@ int pinring_gpu_map(struct pinring_gpu *gpu, struct pinring_device *device,
 
 void pinring_gpu_unmap(void *base)
 {
-	struct registration **at;
+	struct registration *r;
 
 	pthread_mutex_lock(&lock);
-	at = find_registration(base);
-	if (!--(*at)->count)
-		release_pages(at);
+	r = find_registration(base);
+	if (!--r->count)
+		release_pages(r);
 	pthread_mutex_unlock(&lock);
 }

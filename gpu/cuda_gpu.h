@@ -113,7 +113,8 @@ void pinring_gpu_release(struct pinring_gpu *gpu, uint32_t blocks);
 
 /*
  * Lets the GPU reach whole pages of host memory, and says where it finds them.
- * Counted: the same pages may be mapped for several executors and GPUs.
+ * Counted: the same pages may be mapped for several executors and GPUs. The last unmap
+ * may take as long as the kernels that run, and the pages must stay until it is back.
  */
 int pinring_gpu_map(struct pinring_gpu *gpu, struct pinring_device *device,
 		    void *base, size_t size, cuda_address *address);

@@ -504,6 +504,7 @@ struct waiter {
 	struct pinring_executor *ex;
 	uint64_t ticket;
 	struct pinring_completion done;
+	struct pinring_region *r;
 	int rc;
 };
 
@@ -591,6 +592,61 @@ TEST_F(cuda, who_looks_at_a_peers_gpu_holds_up_no_other_executor)
 	EXPECT_EQ(PINRING_STATE_FAILED, pinring_executor_state(to));
 	EXPECT_EQ(0, pinring_executor_close(w.ex, 10 * SECOND));
 	pinring_executor_close(to, 10 * SECOND);
+}
+
+static void *close_it(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = (int)pinring_executor_close(w->ex, 10 * SECOND);
+	return NULL;
+}
+
+static void *attach_anew(void *arg)
+{
+	struct waiter *w = arg;
+
+	w->rc = pinring_executor_attach(w->ex, w->r);
+	return NULL;
+}
+
+/* The driver may let pages go only when all kernels have ended. */
+TEST_F(cuda, who_gives_memory_back_holds_up_nobody_else)
+{
+	struct waiter closes = { .rc = -1 }, attaches = { .rc = -1, .r = self->r };
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+	struct pinring_command c = nop();
+	struct pinring_executor *third;
+	struct pinring_completion done;
+	struct pinring_region *r;
+	pthread_t closer, attacher;
+
+	self->config.threads = 1;
+	ASSERT_OK(pinring_region_create(self->device, &rc, &r));
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &closes.ex));
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &attaches.ex));
+	ASSERT_EQ(0, pinring_executor_attach(closes.ex, self->r));
+	__atomic_store_n(&gpu->hold_unregister, 1, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_create(&closer, NULL, close_it, &closes));
+	ASSERT_TRUE(COMES_TRUE(look().unregister_held == 1));
+	/* Another one comes, with other memory. */
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &third));
+	EXPECT_EQ(0, pinring_executor_attach(third, r));
+	EXPECT_EQ(0, pinring_executor_call(third, &c, 20 * SECOND, &done));
+	EXPECT_EQ(0, pinring_executor_call(attaches.ex, &c, 20 * SECOND, &done));
+	EXPECT_EQ(-1, closes.rc);
+	/* That same memory is mapped anew when it is gone. */
+	ASSERT_EQ(0, pthread_create(&attacher, NULL, attach_anew, &attaches));
+	usleep(1000);
+	__atomic_store_n(&gpu->hold_unregister, 0, __ATOMIC_RELEASE);
+	ASSERT_EQ(0, pthread_join(attacher, NULL));
+	ASSERT_EQ(0, pthread_join(closer, NULL));
+	EXPECT_EQ(0, closes.rc);
+	EXPECT_EQ(0, attaches.rc);
+	EXPECT_EQ(0, add(attaches.ex, 0, self));
+	EXPECT_EQ(0, pinring_executor_close(attaches.ex, 10 * SECOND));
+	EXPECT_EQ(0, pinring_executor_close(third, 10 * SECOND));
+	pinring_region_close(r);
 }
 
 static int open_files(void)

@@ -16,7 +16,7 @@ struct fake_cuda_state {
 	int hot; /* kernels loaded alone, ... */
 	int stalled; /* ... and those that waited until nothing ran */
 	int planned; /* a call that is to fail has not yet come */
-	int query_held, load_held; /* a caller, as below */
+	int query_held, load_held, unregister_held; /* callers, as below */
 	int same_address; /* pages the "GPU" finds where the host does */
 };
 
@@ -35,9 +35,10 @@ struct fake_cuda_gpu {
 	int partly; /* they do, but for their last block */
 	/*
 	 * Atomic. 1: the next caller of cuStreamQuery waits before it looks; then 2:
-	 * it waits with what it saw; then 0. And whoever loads a module, until 0.
+	 * it waits with what it saw; then 0. And whoever loads a module, or gives
+	 * registered memory back, until 0.
 	 */
-	int hold_query, hold_load;
+	int hold_query, hold_load, hold_unregister;
 	int dmabuf; /* memory can be exported; or FAKE_DMABUF_... */
 	int memory; /* what is allocated from now on; 0: of the context */
 };

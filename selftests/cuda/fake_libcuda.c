@@ -109,7 +109,7 @@ static struct fake_cuda_gpu gpu = {
 };
 
 /* Callers that a test holds up: 1, before, or 2, with the answer. Nobody else waits. */
-static int query_held, load_held;
+static int query_held, load_held, unregister_held;
 
 API void fake_cuda_fail(const char *symbol, int nth, int rc)
 {
@@ -143,6 +143,7 @@ API struct fake_cuda_state fake_cuda_look(void)
 	copy.planned = planned.countdown != 0;
 	copy.query_held = __atomic_load_n(&query_held, __ATOMIC_ACQUIRE);
 	copy.load_held = __atomic_load_n(&load_held, __ATOMIC_ACQUIRE);
+	copy.unregister_held = __atomic_load_n(&unregister_held, __ATOMIC_ACQUIRE);
 	pthread_mutex_unlock(&lock);
 	copy.depth = depth;
 	return copy;
@@ -225,11 +226,11 @@ static void hold_answer(void)
 	__atomic_store_n(&query_held, 0, __ATOMIC_RELEASE);
 }
 
-static void hold_load(void)
+static void hold(const int *gate, int *held)
 {
-	__atomic_add_fetch(&load_held, 1, __ATOMIC_ACQ_REL);
-	hold_while(&gpu.hold_load, 1);
-	__atomic_sub_fetch(&load_held, 1, __ATOMIC_ACQ_REL);
+	__atomic_add_fetch(held, 1, __ATOMIC_ACQ_REL);
+	hold_while(gate, 1);
+	__atomic_sub_fetch(held, 1, __ATOMIC_ACQ_REL);
 }
 
 /* Every call begins here. 0, or what it is to return. */
@@ -441,7 +442,7 @@ API cuda_result cuModuleLoadData(cuda_module *module, const void *image)
 	struct cuda_module *m;
 	void *entry;
 
-	hold_load();
+	hold(&gpu.hold_load, &load_held);
 	ENTER("cuModuleLoadData", true);
 	if (!image)
 		return leave(INVALID_VALUE);
@@ -664,6 +665,7 @@ API cuda_result cuMemHostRegister_v2(void *base, size_t size,
 
 API cuda_result cuMemHostUnregister(void *base)
 {
+	hold(&gpu.hold_unregister, &unregister_held);
 	ENTER("cuMemHostUnregister", true);
 	return leave(drop_pages(base, true));
 }
