@@ -456,7 +456,7 @@ TEST_F_TIMEOUT(relink, a_command_that_does_not_end_is_waited_for_so_long_only, 1
 }
 
 /* With the new code it cannot be launched: it goes on with the old. */
-TEST_F(relink, a_launch_that_fails)
+TEST_F_TIMEOUT(relink, a_launch_that_fails, 120)
 {
 	struct pinring_command c = whole(self, PINRING_OP_ADD);
 	uint32_t first, operation;
