@@ -184,7 +184,7 @@ a tally that shares its line|/struct pinring_tally {/,/^}/s/reserved\[9\]/reserv
 a policy with its seal moved|/struct pinring_policy_header {/,/^}/s/__u64 reserved\[8\]/__u64 reserved[7]/
 a slot of nine words|s/PINRING_SLOT_WORDS 8/PINRING_SLOT_WORDS 9/
 a wider message type|s/__u32 type; .* application's/__u64 type; \/*/
-a control block with a nearer executor|s/host_reserved\[4\]/host_reserved[3]/
+a control block with a nearer executor|s/host_reserved\[3\]/host_reserved[2]/
 a wider error in the control block|s/__s32 error;/__s64 error;/
 a longer telemetry|s/__u64 sleeps;/__u64 sleeps[2];/
 a wave state with its cells moved|s/float wall;/double wall;/
