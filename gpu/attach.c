@@ -267,7 +267,8 @@ int pinring_executor_detach(struct pinring_executor *ex, uint32_t number,
 }
 
 /* ------------------------------------------------------------------ the end */
-static void let_go(struct pinring_executor *ex, struct pinring_region *region)
+void pinring_attached_let_go(struct pinring_executor *ex,
+			     struct pinring_region *region)
 {
 	if (region && ex->ops->detach)
 		ex->ops->detach(ex, region);
@@ -279,10 +280,10 @@ void pinring_attached_drop(struct pinring_executor *ex)
 	uint32_t i;
 
 	for (i = 0; i < PINRING_REGIONS_MAX; i++) {
-		let_go(ex, ex->attached[i].region);
+		pinring_attached_let_go(ex, ex->attached[i].region);
 		if (ex->attached[i].own)
 			ex->ops->release(ex, ex->attached[i].own);
 	}
 	for (i = 0; i < PINRING_HOLDS; i++)
-		let_go(ex, ex->held[i]);
+		pinring_attached_let_go(ex, ex->held[i]);
 }

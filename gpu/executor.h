@@ -208,6 +208,10 @@ bool pinring_services_use(const struct pinring_executor *executor,
 /* attach.c: all that was attached, when nothing addresses it any more. */
 void pinring_attached_drop(struct pinring_executor *executor);
 
+/* One region, of what is attached or held for links; NULL: nothing. */
+void pinring_attached_let_go(struct pinring_executor *executor,
+			     struct pinring_region *region);
+
 /* executor.c: the loop's rings and settings, as the host addresses them. */
 int pinring_executor_open_loop(struct pinring_executor *executor,
 			       struct pinring_loop *loop);

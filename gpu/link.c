@@ -107,9 +107,7 @@ static void move_rings(struct making *m, const struct pinring_executor *to)
 
 static void let_go(struct pinring_executor *ex, int hold)
 {
-	if (ex->ops->detach)
-		ex->ops->detach(ex, ex->held[hold]);
-	pinring_region_close(ex->held[hold]);
+	pinring_attached_let_go(ex, ex->held[hold]);
 	ex->held[hold] = NULL;
 }
 
