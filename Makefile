@@ -329,8 +329,9 @@ $(FAKE_JIT): $(BUILD)/selftests/cuda/fake_jit.o | $(FAKE_CUDA) $(BUILD)/selftest
 	$(say) LD $@
 	$(Q)$(CC) $(LDFLAGS_ALL) -shared -Wl,-Bsymbolic $^ -lpthread -o $@
 	$(Q)ln -sf $(@F) $(@D)/libnvJitLink.so.13
-$(BUILD)/selftests/executor_cuda $(BUILD)/selftests/executor_cuda_memory $(BUILD)/selftests/executor_relink \
-$(BUILD)/selftests/executor_hot $(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
+# Those that run on nothing else.
+on_fake_gpu := executor_cuda executor_cuda_memory executor_relink executor_hot
+$(on_fake_gpu:%=$(BUILD)/selftests/%) $(BUILD)/selftests/executor_kernels: $(if $(HAVE_CXX),$(FAKE_CUDA) $(FAKE_JIT))
 $(BUILD)/selftests/executor_cuda: $(if $(HAVE_CXX),$(FAKE_GDR))
 -include $(SIMT:.o=.d) $(SIMT_LINKED:.o=.d) $(BUILD)/selftests/cuda/fake_libcuda.d $(BUILD)/selftests/cuda/fake_jit.d
 
@@ -436,10 +437,9 @@ demo: deps-demo
 
 c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(shell grep -l '^TEST_HARNESS_MAIN' selftests/*.c 2>/dev/null)))
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
-# Where several threads or processes meet; ThreadSanitizer looks at these. Not at
-# executor_cuda*, executor_relink, executor_hot: what the fake GPU finds at an address of its own it takes for two
-# words.
-concurrent := $(filter-out executor_cuda executor_cuda_memory executor_relink executor_hot,$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
+# Where several threads or processes meet; ThreadSanitizer looks at these. Not at those
+# on the fake GPU: what that finds at an address of its own it takes for two words.
+concurrent := $(filter-out $(on_fake_gpu),$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all
@@ -543,7 +543,7 @@ $(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
 # word to say of libnuma and getaddrinfo(), which nobody calls.
 # ON_MODULE picks; all of them take a quarter of an hour in there.
 ON_MODULE ?= region region_named doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast ring_chain ring_verbs
-on_module := $(if $(filter all,$(ON_MODULE)),$(filter-out harness_test linear% steps kernel_math bench_report cuda_% executor_cuda% executor_relink executor_kernels executor_dynamic executor_fault,$(c_tests)),$(ON_MODULE))
+on_module := $(if $(filter all,$(ON_MODULE)),$(filter-out harness_test linear% steps kernel_math bench_report cuda_% $(on_fake_gpu) executor_kernels executor_dynamic executor_fault,$(c_tests)),$(ON_MODULE))
 # An emulated machine with a debug kernel takes a hundred times as long.
 $(BUILD)/vm/tests/lib_doorbell: private CPPFLAGS += -DTURNS=50000u -DASLEEP_TURNS=5000u
 on_module_tests := $(on_module:%=$(BUILD)/vm/tests/lib_%)
