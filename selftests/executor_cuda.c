@@ -59,23 +59,12 @@ FIXTURE_SETUP(cuda)
 
 FIXTURE_TEARDOWN(cuda)
 {
-	struct fake_cuda_state state;
-
 	pinring_region_close(self->r);
 	pinring_device_close(self->device);
 	if (!look || self->lost)
 		return;
-	/* Nothing is left on the GPU, and nothing was asked of it that may hang. */
-	state = look();
-	EXPECT_EQ(0, state.contexts);
-	EXPECT_EQ(0, state.modules);
-	EXPECT_EQ(0, state.streams);
-	EXPECT_EQ(0, state.registered);
-	EXPECT_EQ(0, state.allocated);
-	EXPECT_EQ(0, state.depth);
-	EXPECT_EQ(0, state.misuse);
-	EXPECT_EQ(0, state.while_running);
-	EXPECT_EQ(0, state.same_address);
+	EXPECT_NOTHING_LEFT();
+	EXPECT_EQ(0, look().same_address);
 }
 
 /* dst = a + b, of region number `region`; -errno, or the command's status. */

@@ -49,7 +49,6 @@ FIXTURE_SETUP(memory)
 
 FIXTURE_TEARDOWN(memory)
 {
-	struct fake_cuda_state state;
 	cuda_context context;
 
 	if (!look)
@@ -60,14 +59,7 @@ FIXTURE_TEARDOWN(memory)
 	EXPECT_EQ(0, self->cuda.context_release(0));
 	if (self->lost)
 		return;
-	state = look();
-	EXPECT_EQ(0, state.contexts);
-	EXPECT_EQ(0, state.streams);
-	EXPECT_EQ(0, state.registered);
-	EXPECT_EQ(0, state.allocated);
-	EXPECT_EQ(0, state.depth);
-	EXPECT_EQ(0, state.misuse);
-	EXPECT_EQ(0, state.while_running);
+	EXPECT_NOTHING_LEFT();
 }
 
 /* As a program would that has one loop only, and has not launched it. */

@@ -187,7 +187,7 @@ TEST_F_TIMEOUT(relink, a_load_that_waits_for_the_loops_gets_what_it_waits_for, 1
 {
 	struct flow f[2] = { { .self = self, .ex = self->ex },
 			     { .self = self, .ex = NULL } };
-	uint32_t first, operation, wrong = 0;
+	uint32_t first, operation;
 	pthread_t threads[2], closer;
 	int launches;
 	void *undone;
@@ -195,16 +195,8 @@ TEST_F_TIMEOUT(relink, a_load_that_waits_for_the_loops_gets_what_it_waits_for, 1
 	ASSERT_OK(pinring_executor_start(self->device, &self->config, &f[1].ex));
 	ASSERT_EQ(0, pinring_executor_attach(f[1].ex, self->r));
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
-	memset(self->at_dst, 0, COUNT * sizeof(float));
-	/* The third one's commands are on another place. */
-	f[1].self = malloc(sizeof(*self));
-	*f[1].self = *self;
-	f[1].self->dst = self->a;
-	memset(self->at_a, 0, COUNT * sizeof(float));
 	gpu->stall_loads = 1;
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, flow, &f[i]));
-	}
+	begin_flows(_metadata, self, f, threads);
 	for (int round = 0; round < 3; round++) {
 		launches = look().launches;
 		/* One that is about to go is waited for like those that stay. */
@@ -219,18 +211,7 @@ TEST_F_TIMEOUT(relink, a_load_that_waits_for_the_loops_gets_what_it_waits_for, 1
 	pthread_join(closer, &undone);
 	EXPECT_NULL(undone);
 	EXPECT_EQ(3, look().stalled);
-	for (int i = 0; i < 2; i++) {
-		__atomic_store_n(&f[i].stop, 1, __ATOMIC_RELAXED);
-		pthread_join(threads[i], NULL);
-		EXPECT_EQ(0, f[i].wrong);
-		EXPECT_LT(12, f[i].sent);
-	}
-	for (int i = 0; i < COUNT; i++) {
-		wrong += self->at_dst[i] != (float)f[0].sent;
-		wrong += self->at_a[i] != (float)f[1].sent;
-	}
-	EXPECT_EQ(0, wrong);
-	free(f[1].self);
+	end_flows(_metadata, self, f, threads);
 	ASSERT_OK(BLENDS(self->ex, first));
 	EXPECT_EQ(0, pinring_executor_close(f[1].ex, 10 * SECOND));
 }

@@ -698,9 +698,7 @@ TEST_F_TIMEOUT(link, a_kernel_goes_only_when_no_forwarded_command_runs_it, 120)
 	if (self->on_gpu) {
 		SKIP(return, "kernels are the host's, here");
 	}
-	if (!has_compiler()) {
-		SKIP(return, "no C compiler: install gcc");
-	}
+	NEEDS_COMPILER();
 	for (int round = 0; round < 10; round++) {
 		ASSERT_OK(add_counting(self->to, &operation));
 		c = counts(self, operation, 0);
@@ -731,9 +729,7 @@ TEST_F(link, a_kernel_stays_while_the_peer_does_not_answer)
 	if (self->on_gpu) {
 		SKIP(return, "kernels are the host's, here");
 	}
-	if (!has_compiler()) {
-		SKIP(return, "no C compiler: install gcc");
-	}
+	NEEDS_COMPILER();
 	sem_init(&entered, 0, 0);
 	sem_init(&released, 0, 0);
 	ASSERT_OK(add_counting(self->to, &operation));
@@ -760,9 +756,7 @@ TEST_F(link, a_peer_whose_kernel_faults_is_told)
 	if (self->on_gpu) {
 		SKIP(return, "kernels are the host's, here");
 	}
-	if (!has_compiler()) {
-		SKIP(return, "no C compiler: install gcc");
-	}
+	NEEDS_COMPILER();
 	ASSERT_OK(add_counting(self->to, &operation));
 	c = counts(self, operation, 1);
 	write_down(self, 0, &c);
@@ -786,9 +780,7 @@ TEST_F_TIMEOUT(link, a_peer_that_hangs_is_told, 120)
 	if (self->on_gpu) {
 		SKIP(return, "kernels are the host's, here");
 	}
-	if (!has_compiler()) {
-		SKIP(return, "no C compiler: install gcc");
-	}
+	NEEDS_COMPILER();
 	ASSERT_OK(make(self, false, 0, 200, &to));
 	ASSERT_EQ(0, pinring_executor_attach(to, self->r));
 	ASSERT_EQ(1, pinring_executor_connect(self->from, to, 4));

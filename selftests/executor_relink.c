@@ -84,36 +84,17 @@ TEST_F_TIMEOUT(relink, nothing_is_lost_and_nothing_runs_twice, 120)
 {
 	struct flow f[2] = { { .self = self, .ex = self->ex },
 			     { .self = self, .ex = self->other } };
-	uint32_t operation, wrong = 0;
+	uint32_t operation;
 	pthread_t threads[2];
 
-	memset(self->at_dst, 0, COUNT * sizeof(float));
-	/* The other's commands are on another place. */
-	f[1].self = malloc(sizeof(*self));
-	*f[1].self = *self;
-	f[1].self->dst = self->a;
-	memset(self->at_a, 0, COUNT * sizeof(float));
-	for (int i = 0; i < 2; i++) {
-		ASSERT_EQ(0, pthread_create(&threads[i], NULL, flow, &f[i]));
-	}
+	begin_flows(_metadata, self, f, threads);
 	for (int round = 0; round < 12; round++) {
 		ASSERT_OK(add_text(self->ex, "k0", other_kernels[0], &operation));
 		ASSERT_OK(pinring_executor_unregister(self->ex, operation, 10 * SECOND));
 		usleep(2000);
 	}
-	for (int i = 0; i < 2; i++) {
-		__atomic_store_n(&f[i].stop, 1, __ATOMIC_RELAXED);
-		pthread_join(threads[i], NULL);
-		EXPECT_EQ(0, f[i].wrong);
-		EXPECT_LT(12, f[i].sent);
-	}
-	for (int i = 0; i < COUNT; i++) {
-		wrong += self->at_dst[i] != (float)f[0].sent;
-		wrong += self->at_a[i] != (float)f[1].sent;
-	}
-	EXPECT_EQ(0, wrong);
+	end_flows(_metadata, self, f, threads);
 	EXPECT_EQ(f[0].sent, info_of(self->ex).submitted);
-	free(f[1].self);
 }
 
 TEST_F(relink, in_any_state)

@@ -357,9 +357,7 @@ TEST_F_TIMEOUT(shared, kernels_come_and_go_from_all_sides, 120)
 	if (on_cuda()) {
 		SKIP(return, "a GPU has its own test of that");
 	}
-	if (!has_compiler()) {
-		SKIP(return, "no C compiler: install gcc");
-	}
+	NEEDS_COMPILER();
 	for (uint32_t i = 0; i < 4; i++) {
 		clients[i] = (struct client){
 			.ex = self->ex, .number = i,

@@ -29,6 +29,13 @@ static inline bool has_compiler(void)
 	return system("${CC:-cc} --version >/dev/null 2>&1") == 0;
 }
 
+#define NEEDS_COMPILER()                                     \
+	do {                                                 \
+		if (!has_compiler()) {                       \
+			SKIP(return, "no C compiler: install gcc"); \
+		}                                            \
+	} while (0)
+
 static inline int64_t now_ns(void)
 {
 	struct timespec t;

@@ -52,4 +52,18 @@ static bool find_fake(void)
 	return true;
 }
 
+/* Nothing is left on the GPU, and nothing was asked of it that may hang. */
+#define EXPECT_NOTHING_LEFT()                       \
+	do {                                        \
+		struct fake_cuda_state __s = look(); \
+		EXPECT_EQ(0, __s.contexts);         \
+		EXPECT_EQ(0, __s.modules);          \
+		EXPECT_EQ(0, __s.streams);          \
+		EXPECT_EQ(0, __s.registered);       \
+		EXPECT_EQ(0, __s.allocated);        \
+		EXPECT_EQ(0, __s.depth);            \
+		EXPECT_EQ(0, __s.misuse);           \
+		EXPECT_EQ(0, __s.while_running);    \
+	} while (0)
+
 #endif /* PINRING_TEST_FIND_FAKE_H */

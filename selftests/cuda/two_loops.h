@@ -66,24 +66,13 @@ FIXTURE_SETUP(relink)
 
 FIXTURE_TEARDOWN(relink)
 {
-	struct fake_cuda_state state;
-
 	pinring_executor_close(self->ex, 10 * SECOND);
 	pinring_executor_close(self->other, 10 * SECOND);
 	pinring_region_close(self->r);
 	pinring_device_close(self->device);
-	if (!look || self->lost)
-		return;
-	/* Nothing is left on the GPU, and nothing was asked of it that may hang. */
-	state = look();
-	EXPECT_EQ(0, state.contexts);
-	EXPECT_EQ(0, state.modules);
-	EXPECT_EQ(0, state.streams);
-	EXPECT_EQ(0, state.registered);
-	EXPECT_EQ(0, state.allocated);
-	EXPECT_EQ(0, state.depth);
-	EXPECT_EQ(0, state.misuse);
-	EXPECT_EQ(0, state.while_running);
+	if (look && !self->lost) {
+		EXPECT_NOTHING_LEFT();
+	}
 }
 
 #define INCLUDE "#include <pinring/kernel.h>\n"
@@ -178,6 +167,41 @@ static inline void *flow(void *arg)
 		collected++;
 	}
 	return NULL;
+}
+
+/* Two, whose commands are on different places: dst, and a. */
+static inline void begin_flows(struct __test_metadata *_metadata, FIXTURE_DATA(relink) *self,
+			       struct flow f[2], pthread_t threads[2])
+{
+	memset(self->at_dst, 0, COUNT * sizeof(float));
+	f[1].self = malloc(sizeof(*self));
+	ASSERT_NE(NULL, f[1].self);
+	*f[1].self = *self;
+	f[1].self->dst = self->a;
+	memset(self->at_a, 0, COUNT * sizeof(float));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, flow, &f[i]));
+	}
+}
+
+/* Each has sent more than 12, and each of them was run once. */
+static inline void end_flows(struct __test_metadata *_metadata, FIXTURE_DATA(relink) *self,
+			     struct flow f[2], pthread_t threads[2])
+{
+	uint32_t wrong = 0;
+
+	for (int i = 0; i < 2; i++) {
+		__atomic_store_n(&f[i].stop, 1, __ATOMIC_RELAXED);
+		pthread_join(threads[i], NULL);
+		EXPECT_EQ(0, f[i].wrong);
+		EXPECT_LT(12, f[i].sent);
+	}
+	for (int i = 0; i < COUNT; i++) {
+		wrong += self->at_dst[i] != (float)f[0].sent;
+		wrong += self->at_a[i] != (float)f[1].sent;
+	}
+	EXPECT_EQ(0, wrong);
+	free(f[1].self);
 }
 
 #endif /* PINRING_TEST_TWO_LOOPS_H */
