@@ -67,10 +67,12 @@ PINRING_FN void pinring_lanes_add(double *lane, const float *a, const float *b,
 {
 	__u64 block, i;
 
-	for (block = begin; block + PINRING_LANES <= end; block += PINRING_LANES)
+	for (block = begin; block + PINRING_LANES <= end; block += PINRING_LANES) {
+		PINRING_ROLLED
 		for (i = 0; i < PINRING_LANES; i++)
 			lane[i] += b ? (double)a[block + i] * (double)b[block + i] :
 				       (double)a[block + i];
+	}
 	for (i = block; i < end; i++)
 		lane[i - block] += b ? (double)a[i] * (double)b[i] : (double)a[i];
 }

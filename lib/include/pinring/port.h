@@ -35,6 +35,7 @@ PINRING_HOST_FN void pinring_pause(void)
 #define PINRING_IVDEP
 /* Loads of several iterations under way at once: latency is long here. */
 #define PINRING_UNROLL _Pragma("unroll 8")
+#define PINRING_ROLLED
 
 /* libcu++ atomic_ref would emit generic addressing; this stays in .global. */
 PINRING_FN __u64 pinring_load_word(const __u64 *word)
@@ -104,6 +105,15 @@ PINRING_FN float pinring_bits_float(__u32 u)
 #define PINRING_IVDEP _Pragma("GCC ivdep")
 #endif
 #define PINRING_UNROLL
+/*
+ * Of a loop over PINRING_LANES: gcc else unrolls it before it vectorises, and then
+ * finds the vectors in what it made, or not, as the code around it has it.
+ */
+#if defined(__GNUC__) && !defined(__clang__)
+#define PINRING_ROLLED _Pragma("GCC unroll 1")
+#else
+#define PINRING_ROLLED
+#endif
 
 PINRING_FN __u64 pinring_load_word(const __u64 *word)
 {
