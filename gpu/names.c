@@ -6,7 +6,8 @@
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const operations[] = {
+/* Short ones lie in the table: a pointer takes a relocation besides. */
+static const char operations[][12] = {
 	[PINRING_OP_NOP] = "nop",
 	[PINRING_OP_FILL] = "fill",
 	[PINRING_OP_COPY] = "copy",
@@ -37,7 +38,7 @@ static const char *const operations[] = {
 	[PINRING_OP_WAVE_BLOCK] = "wave_block",
 };
 
-static const char *const states[] = {
+static const char states[][12] = {
 	[PINRING_STATE_CREATED] = "created",
 	[PINRING_STATE_LAUNCHED] = "launched",
 	[PINRING_STATE_ACTIVE] = "active",
@@ -71,7 +72,9 @@ static const char *const reasons[] = {
 
 const char *pinring_operation_name(uint32_t operation)
 {
-	return operation < COUNT(operations) ? operations[operation] : NULL;
+	return operation < COUNT(operations) && operations[operation][0] ?
+		       operations[operation] :
+		       NULL;
 }
 
 const char *pinring_state_name(uint32_t state)
