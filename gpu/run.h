@@ -173,8 +173,8 @@ PINRING_FN void pinring_reduce_part(const struct pinring_job *job,
 	meeting->extreme[part] = extreme;
 }
 
-PINRING_FN void pinring_run_parts(struct pinring_loop *loop, __u32 operation,
-				  __u64 worker, __u64 workers)
+PINRING_PASS void pinring_run_parts(struct pinring_loop *loop, __u32 operation,
+				    __u64 worker, __u64 workers)
 {
 	__u32 part = pinring_group() * (__u32)workers + (__u32)worker;
 
@@ -183,15 +183,16 @@ PINRING_FN void pinring_run_parts(struct pinring_loop *loop, __u32 operation,
 }
 
 /* Coordinator, after a barrier: the parts in order. */
-PINRING_FN float pinring_combine_parts(const struct pinring_loop *loop)
+PINRING_PASS double pinring_combine_parts(const struct pinring_meeting *meeting,
+					  __u32 operation)
 {
-	switch (loop->job.operation) {
+	switch (operation) {
 	case PINRING_OP_REDUCE_MIN:
-		return pinring_parts_min(loop->meeting->extreme);
+		return pinring_parts_min(meeting->extreme);
 	case PINRING_OP_REDUCE_MAX:
-		return pinring_parts_max(loop->meeting->extreme);
+		return pinring_parts_max(meeting->extreme);
 	default:
-		return (float)pinring_parts_sum(loop->meeting->partial);
+		return pinring_parts_sum(meeting->partial);
 	}
 }
 
@@ -204,7 +205,7 @@ PINRING_FN float pinring_run_reduce(struct pinring_loop *loop, __u64 worker,
 	pinring_run_parts(loop, job->operation, worker, workers);
 	if (pinring_team_barrier(loop, workers) || !pinring_leads(worker))
 		return 0.0f;
-	result = pinring_combine_parts(loop);
+	result = (float)pinring_combine_parts(loop->meeting, job->operation);
 	if (job->dst)
 		job->dst[0] = result;
 	job->done = job->count;
@@ -223,7 +224,8 @@ PINRING_FN void pinring_run_softmax(struct pinring_loop *loop, __u64 worker,
 	if (pinring_team_barrier(loop, workers))
 		return;
 	if (pinring_leads(worker))
-		meeting->maximum = pinring_parts_max(meeting->extreme);
+		meeting->maximum = (float)pinring_combine_parts(
+			meeting, PINRING_OP_REDUCE_MAX);
 	if (pinring_team_barrier(loop, workers))
 		return;
 	pinring_run_parts(loop, PINRING_OP_SOFTMAX, worker, workers);
@@ -231,7 +233,7 @@ PINRING_FN void pinring_run_softmax(struct pinring_loop *loop, __u64 worker,
 		return;
 	if (pinring_leads(worker))
 		meeting->factor = pinring_softmax_scale(
-			pinring_parts_sum(meeting->partial));
+			pinring_combine_parts(meeting, PINRING_OP_SOFTMAX));
 	if (pinring_team_barrier(loop, workers))
 		return;
 	PINRING_LANEWISE(scale, job->dst, job->dst, job->dst, meeting->factor, 0.0f,

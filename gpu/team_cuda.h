@@ -125,6 +125,9 @@ PINRING_FN int pinring_agree(int value)
 	return __shfl_sync(PINRING_ALL_LANES, value, 0);
 }
 
+/* Inline: what a call keeps in registers the whole loop would have to spare. */
+#define PINRING_PASS PINRING_FN
+
 #define PINRING_LANEWISE(name, dst, a, b, s0, s1, begin, end) \
 	pinring_##name##_stride(dst, a, b, s0, s1, (begin) + threadIdx.x, end, \
 				blockDim.x)

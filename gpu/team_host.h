@@ -78,6 +78,9 @@ PINRING_FN int pinring_agree(int value)
 	return value;
 }
 
+/* One copy: a call is nothing beside a pass over an array. */
+#define PINRING_PASS PINRING_ONCE
+
 /* A share of a job, by all lanes of a worker. */
 #define PINRING_LANEWISE(name, dst, a, b, s0, s1, begin, end) \
 	pinring_##name##_range(dst, a, b, s0, s1, begin, end)
@@ -179,31 +182,17 @@ PINRING_FN __u64 pinring_clock_ns(void)
 	return (__u64)t.tv_sec * 1000000000ull + (__u64)t.tv_nsec;
 }
 
-/* 0: all have come; 1: *fault, if it is given, says that one never will. */
+/*
+ * coordinator_host.c: that of more than one worker. 0: all have come; 1: *fault, if
+ * it is given, says that one never will.
+ */
+int pinring_gate_meet(struct pinring_gate *gate, __u64 workers,
+		      const __u64 *fault);
+
 PINRING_FN int pinring_gate_pass(struct pinring_gate *gate, __u64 workers,
 				 const __u64 *fault)
 {
-	__u64 phase, spins = 0;
-
-	if (workers == 1)
-		return 0;
-	phase = __atomic_load_n(&gate->phase, __ATOMIC_RELAXED);
-	/* acq_rel: the last to arrive has seen what all others wrote before. */
-	if (__atomic_add_fetch(&gate->arrived, 1, __ATOMIC_ACQ_REL) == workers) {
-		__atomic_store_n(&gate->arrived, 0, __ATOMIC_RELAXED);
-		/* release: pairs with the acquire below */
-		__atomic_store_n(&gate->phase, phase + 1, __ATOMIC_RELEASE);
-		return 0;
-	}
-	while (__atomic_load_n(&gate->phase, __ATOMIC_ACQUIRE) == phase) {
-		if (fault && __atomic_load_n(fault, __ATOMIC_RELAXED))
-			return 1;
-		if (++spins < PINRING_TEAM_SPINS)
-			pinring_relax();
-		else
-			sched_yield();
-	}
-	return 0;
+	return workers == 1 ? 0 : pinring_gate_meet(gate, workers, fault);
 }
 
 /* All workers of a job meet here; ends because each of them is a live thread
