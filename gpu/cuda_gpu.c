@@ -1,29 +1,16 @@
 // SPDX-License-Identifier: MIT
-/* cuda_gpu.c - a GPU's context, module and registered memory; see cuda_gpu.h. */
+/* cuda_gpu.c - a GPU's context, and its module; see cuda_gpu.h. */
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/resource.h>
 
 #include "../lib/internal.h"
 #include "cuda_gpu.h"
 #include "device_code.h"
 #include "loop_cuda.h"
 
-/* Host memory is registered once, for all GPUs. */
-struct registration {
-	struct registration *next;
-	void *base;
-	uint32_t count;
-	struct pinring_gpu *gpu; /* in whose context; a reference is held */
-	bool ours; /* else the application had registered it before */
-	bool going; /* is being given back: who maps it again waits */
-};
-
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of both lists */
-static pthread_cond_t gone = PTHREAD_COND_INITIALIZER; /* a registration is */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* of the list */
 static struct pinring_gpu *gpus;
-static struct registration *registrations;
 
 bool pinring_gpu_try_enter(struct pinring_gpu *gpu)
 {
@@ -235,10 +222,14 @@ void pinring_gpu_free_stale(struct pinring_gpu *gpu)
 static void gpu_free(struct pinring_gpu *gpu)
 {
 	const struct pinring_cuda *cuda = gpu->cuda;
+	unsigned int i;
 
 	if (gpu->context && pinring_gpu_try_enter(gpu)) {
 		if (gpu->aside)
 			cuda->stream_destroy(gpu->aside);
+		for (i = 0; i < PINRING_GPU_LOOPS; i++)
+			if (gpu->streams[i])
+				cuda->stream_destroy(gpu->streams[i]);
 		pinring_bar_close(cuda, &gpu->bar);
 		if (gpu->loops)
 			cuda->memory_free(gpu->loops);
@@ -351,22 +342,25 @@ int pinring_gpu_get(struct pinring_device *device, int number,
 	return rc;
 }
 
-static void put(struct pinring_gpu *gpu)
+struct pinring_gpu *pinring_gpu_share(struct pinring_gpu *gpu)
 {
-	struct pinring_gpu **at;
-
-	if (--gpu->references)
-		return;
-	for (at = &gpus; *at != gpu; at = &(*at)->next)
-		;
-	*at = gpu->next;
-	gpu_free(gpu);
+	pthread_mutex_lock(&lock);
+	gpu->references++;
+	pthread_mutex_unlock(&lock);
+	return gpu;
 }
 
 void pinring_gpu_put(struct pinring_gpu *gpu)
 {
+	struct pinring_gpu **at;
+
 	pthread_mutex_lock(&lock);
-	put(gpu);
+	if (!--gpu->references) {
+		for (at = &gpus; *at != gpu; at = &(*at)->next)
+			;
+		*at = gpu->next;
+		gpu_free(gpu);
+	}
 	pthread_mutex_unlock(&lock);
 }
 
@@ -410,138 +404,5 @@ void pinring_gpu_release(struct pinring_gpu *gpu, uint32_t blocks)
 {
 	pthread_mutex_lock(&lock);
 	gpu->held -= blocks;
-	pthread_mutex_unlock(&lock);
-}
-
-static int fail_register(struct pinring_gpu *gpu, struct pinring_device *device,
-			 cuda_result error, size_t size)
-{
-	struct rlimit limit;
-	char what[80];
-
-	/* What a driver says when the kernel would not pin the pages. */
-	if ((error == CUDA_OUT_OF_MEMORY || error == CUDA_OPERATING_SYSTEM ||
-	     error == CUDA_NOT_PERMITTED) &&
-	    !getrlimit(RLIMIT_MEMLOCK, &limit) && limit.rlim_cur < size)
-		return pinring_fail(device, -ENOMEM,
-				    "cannot pin %zu bytes for the GPU (%d): RLIMIT_MEMLOCK is %llu (ulimit -l, or LimitMEMLOCK= of systemd)",
-				    size, error,
-				    (unsigned long long)limit.rlim_cur);
-	snprintf(what, sizeof(what), "register %zu bytes with the GPU", size);
-	return pinring_cuda_fail(device, gpu->cuda, error, what);
-}
-
-static int register_pages(struct pinring_gpu *gpu,
-			  struct pinring_device *device, void *base,
-			  size_t size, struct registration **out)
-{
-	struct registration *r = calloc(1, sizeof(*r));
-	cuda_result error;
-
-	if (!r)
-		return pinring_fail(device, -ENOMEM,
-				    "no memory to register memory");
-	error = gpu->cuda->host_register(base, size,
-					 CUDA_REGISTER_PORTABLE |
-						 CUDA_REGISTER_DEVICEMAP);
-	if (error && error != CUDA_ALREADY_REGISTERED) {
-		free(r);
-		return fail_register(gpu, device, error, size);
-	}
-	r->base = base;
-	r->ours = !error;
-	r->gpu = gpu;
-	gpu->references++;
-	r->next = registrations;
-	registrations = r;
-	*out = r;
-	return 0;
-}
-
-static struct registration *find_registration(const void *base)
-{
-	struct registration *r = registrations;
-
-	while (r && r->base != base)
-		r = r->next;
-	return r;
-}
-
-/*
- * No document says whether the driver waits for the kernels that run before it lets
- * pages go (bench-gpu's hazards measure it), and one of ours runs until its executor is
- * closed. So nobody waits along who needs the lock for anything else; who closes does,
- * until the other executor ends. It could be put off until nothing runs, as modules
- * are, but the pages would have to stay mapped for so long: at an address that is
- * mapped anew the driver finds the old registration, and so the old pages.
- */
-static void release_pages(struct registration *r)
-{
-	struct registration **at;
-
-	r->going = true;
-	pthread_mutex_unlock(&lock);
-	if (r->ours && pinring_gpu_try_enter(r->gpu)) {
-		r->gpu->cuda->host_unregister(r->base);
-		pinring_gpu_leave(r->gpu);
-	}
-	pthread_mutex_lock(&lock);
-	for (at = &registrations; *at != r; at = &(*at)->next)
-		;
-	*at = r->next;
-	put(r->gpu);
-	free(r);
-	pthread_cond_broadcast(&gone);
-}
-
-static int map(struct pinring_gpu *gpu, struct pinring_device *device,
-	       void *base, size_t size, cuda_address *address)
-{
-	struct registration *r;
-	cuda_result error;
-	int rc;
-
-	while ((r = find_registration(base)) && r->going)
-		pthread_cond_wait(&gone, &lock);
-	if (!r) {
-		rc = register_pages(gpu, device, base, size, &r);
-		if (rc)
-			return rc;
-	}
-	error = gpu->cuda->host_address(address, base, 0);
-	if (!error) {
-		r->count++;
-		return 0;
-	}
-	rc = pinring_cuda_fail(device, gpu->cuda, error,
-			       "map registered memory into the GPU");
-	if (!r->count)
-		release_pages(r);
-	return rc;
-}
-
-int pinring_gpu_map(struct pinring_gpu *gpu, struct pinring_device *device,
-		    void *base, size_t size, cuda_address *address)
-{
-	int rc;
-
-	pthread_mutex_lock(&lock);
-	rc = pinring_gpu_enter(gpu, device);
-	if (!rc) {
-		rc = map(gpu, device, base, size, address);
-		pinring_gpu_leave(gpu);
-	}
-	pthread_mutex_unlock(&lock);
-	return rc;
-}
-
-void pinring_gpu_unmap(void *base)
-{
-	struct registration *r;
-
-	pthread_mutex_lock(&lock);
-	r = find_registration(base);
-	if (!--r->count)
-		release_pages(r);
 	pthread_mutex_unlock(&lock);
 }

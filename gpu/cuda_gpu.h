@@ -5,7 +5,8 @@
  * What a running loop must not be disturbed by is done once, by the first
  * executor: the module is loaded, and memory for the state of all executors there
  * can be is taken (shared/gpu.md, "Forward progress": loading and allocating may
- * wait for a kernel that runs). Later ones only register host memory and launch.
+ * wait for a kernel that runs). Later ones register host memory while the others stand
+ * still, and launch.
  */
 #ifndef PINRING_GPU_CUDA_GPU_H
 #define PINRING_GPU_CUDA_GPU_H
@@ -56,6 +57,7 @@ struct pinring_gpu {
 	struct pinring_code *stale; /* to be freed when nothing runs ... */
 	struct pinring_gpu_memory *unused; /* ... as this */
 	cuda_stream aside; /* for copies; from the first linked loop on */
+	cuda_stream streams[PINRING_GPU_LOOPS]; /* whose place it is; NULL: none yet */
 	bool loading; /* beside loops, which may hold up the driver; atomic */
 	bool stuck; /* and it does not come back; atomic, to stay */
 	int number;
@@ -80,6 +82,9 @@ struct pinring_gpu {
 int pinring_gpu_get(struct pinring_device *device, int number,
 		    struct pinring_gpu **gpu);
 void pinring_gpu_put(struct pinring_gpu *gpu);
+
+/* One more reference, which is returned. */
+struct pinring_gpu *pinring_gpu_share(struct pinring_gpu *gpu);
 
 /* Around calls of the driver that need a context. -EIO if that is stuck. */
 int pinring_gpu_enter(struct pinring_gpu *gpu, struct pinring_device *device);
@@ -110,14 +115,5 @@ int pinring_gpu_take_loop(struct pinring_gpu *gpu,
 int pinring_gpu_hold(struct pinring_gpu *gpu, struct pinring_device *device,
 		     uint32_t blocks);
 void pinring_gpu_release(struct pinring_gpu *gpu, uint32_t blocks);
-
-/*
- * Lets the GPU reach whole pages of host memory, and says where it finds them.
- * Counted: the same pages may be mapped for several executors and GPUs. The last unmap
- * may take as long as the kernels that run, and the pages must stay until it is back.
- */
-int pinring_gpu_map(struct pinring_gpu *gpu, struct pinring_device *device,
-		    void *base, size_t size, cuda_address *address);
-void pinring_gpu_unmap(void *base);
 
 #endif /* PINRING_GPU_CUDA_GPU_H */

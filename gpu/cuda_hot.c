@@ -152,16 +152,6 @@ static struct pinring_executor *find_hung(const struct pinring_gpu *gpu,
 	return NULL;
 }
 
-/* wish_lock is not held. */
-static void fail(struct pinring_executor *ex, int error, uint32_t reason)
-{
-	pthread_mutex_lock(&ex->wish_lock);
-	if (ex->leaving && !pinring_executor_ended(ex))
-		pinring_executor_fail(ex, error, reason);
-	ex->leaving = false;
-	pthread_mutex_unlock(&ex->wish_lock);
-}
-
 /*
  * A loop hangs, the driver waits for it, and whoever calls the driver waits for
  * that: nothing can be launched again.
@@ -172,9 +162,9 @@ static void give_up(struct pinring_gpu *gpu, struct pinring_executor *hung)
 	unsigned int i;
 
 	__atomic_store_n(&gpu->stuck, true, __ATOMIC_RELAXED);
-	fail(hung, -ETIMEDOUT, PINRING_REASON_HUNG);
+	pinring_cuda_lose(hung, -ETIMEDOUT, PINRING_REASON_HUNG);
 	PINRING_EACH_RESIDENT(gpu, i, ex)
-		fail(ex, -EIO, PINRING_REASON_RELAUNCH);
+		pinring_cuda_lose(ex, -EIO, PINRING_REASON_RELAUNCH);
 }
 
 /* False: it was not loaded, and perhaps never will be; l is its thread's. */

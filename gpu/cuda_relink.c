@@ -41,18 +41,13 @@ static void tell_to_leave(struct pinring_executor *ex)
 	pthread_mutex_unlock(&ex->wish_lock);
 }
 
-/* The driver says that its kernel died: nothing can go on. */
-static int fail_dead(struct pinring_executor *ex, cuda_result error)
+void pinring_cuda_lose(struct pinring_executor *ex, int error, uint32_t reason)
 {
-	const struct cuda *c = ex->loop;
-
 	pthread_mutex_lock(&ex->wish_lock);
-	if (ex->leaving)
-		pinring_executor_fail(ex, -EFAULT, PINRING_REASON_FAULT);
+	if (ex->leaving && !pinring_executor_ended(ex))
+		pinring_executor_fail(ex, error, reason);
 	ex->leaving = false;
 	pthread_mutex_unlock(&ex->wish_lock);
-	return pinring_cuda_fail(ex->device, c->gpu->cuda, error,
-				 "go on: a persistent kernel died");
 }
 
 void pinring_cuda_tell_to_leave(struct pinring_gpu *gpu)
@@ -71,13 +66,18 @@ static int wait_end(struct pinring_executor *ex, struct pinring_device *device,
 	cuda_result rc;
 
 	while (!pinring_cuda_query(ex, &rc) || rc == CUDA_NOT_READY) {
-		if (pinring_now() >= deadline)
+		if (__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE) ||
+		    pinring_now() >= deadline)
 			return pinring_fail(device, -EBUSY,
-					    "GPU %d: a command of executor %u did not end within 10 s, and nothing is loaded while one runs",
+					    "GPU %d: a command of executor %u did not end within 10 s, or hangs, and while one runs nothing is loaded, allocated or registered",
 					    c->gpu->number, c->number);
 		pinring_cuda_nap();
 	}
-	return rc ? fail_dead(ex, rc) : 0;
+	if (!rc)
+		return 0;
+	pinring_cuda_lose(ex, -EFAULT, PINRING_REASON_FAULT);
+	return pinring_cuda_fail(device, c->gpu->cuda, rc,
+				 "go on: a persistent kernel died");
 }
 
 int pinring_cuda_stop(struct pinring_gpu *gpu, struct pinring_device *device)
@@ -85,8 +85,11 @@ int pinring_cuda_stop(struct pinring_gpu *gpu, struct pinring_device *device)
 	int64_t deadline = pinring_deadline(LEAVE_NS);
 	struct pinring_executor *ex;
 	unsigned int i;
-	int rc = 0;
+	int rc = pinring_gpu_enter(gpu, device);
 
+	if (rc)
+		return rc;
+	pinring_gpu_leave(gpu);
 	pinring_cuda_tell_to_leave(gpu);
 	PINRING_EACH_RESIDENT(gpu, i, ex)
 		if (!rc)

@@ -129,12 +129,33 @@ static int make_image(struct pinring_executor *ex, cuda_address table)
 	return 0;
 }
 
+/* The next one in this place has it, too: a driver may destroy none while one runs. */
+static int open_stream(struct cuda *c, struct pinring_device *device)
+{
+	cuda_stream *stream = &c->gpu->streams[c->number];
+	cuda_result error = CUDA_OK;
+	int rc = pinring_gpu_enter(c->gpu, device);
+
+	if (rc)
+		return rc;
+	if (!*stream)
+		error = c->gpu->cuda->stream_create(stream,
+						    CUDA_STREAM_NON_BLOCKING, 0);
+	pinring_gpu_leave(c->gpu);
+	if (error) {
+		*stream = NULL;
+		return pinring_cuda_fail(device, c->gpu->cuda, error,
+					 "make a stream");
+	}
+	c->stream = *stream;
+	return 0;
+}
+
 static int cuda_init(struct pinring_executor *ex)
 {
 	struct cuda *c = ex->loop;
 	struct pinring_device *device = ex->device;
 	cuda_address table = 0;
-	cuda_result error;
 	int rc;
 
 	rc = pinring_gpu_take_loop(c->gpu, ex, &c->number);
@@ -146,26 +167,19 @@ static int cuda_init(struct pinring_executor *ex)
 			 "in host memory: depth is more than 1024" :
 			 c->gpu->bar.text);
 	if (!rc) {
-		rc = pinring_gpu_map(c->gpu, device, ex->region->base,
-				     ex->region->size, &c->region);
+		rc = pinring_cuda_map(c->gpu, device, ex->region,
+				      ex->region->base, ex->region->size,
+				      &c->region);
 		c->mapped_region = !rc;
 	}
 	if (!rc) {
-		rc = pinring_gpu_map(c->gpu, device, ex->attachments,
-				     PINRING_SHARED_BYTES, &table);
+		rc = pinring_cuda_map(c->gpu, device, NULL, ex->attachments,
+				      PINRING_SHARED_BYTES, &table);
 		c->mapped_table = !rc;
 	}
 	if (!rc)
-		rc = pinring_gpu_enter(c->gpu, device);
-	if (rc)
-		return rc;
-	error = c->gpu->cuda->stream_create(&c->stream,
-					    CUDA_STREAM_NON_BLOCKING, 0);
-	pinring_gpu_leave(c->gpu);
-	if (error)
-		return pinring_cuda_fail(device, c->gpu->cuda, error,
-					 "make a stream");
-	return make_image(ex, table);
+		rc = open_stream(c, device);
+	return rc ? rc : make_image(ex, table);
 }
 
 static int cuda_attach(struct pinring_executor *ex,
@@ -176,8 +190,8 @@ static int cuda_attach(struct pinring_executor *ex,
 	cuda_address at;
 	int rc;
 
-	rc = pinring_gpu_map(c->gpu, ex->device, region->base, region->size,
-			     &at);
+	rc = pinring_cuda_map(c->gpu, ex->device, region, region->base,
+			      region->size, &at);
 	if (rc)
 		return rc;
 	memory->base = (char *)(uintptr_t)at;
@@ -189,7 +203,7 @@ static void cuda_detach(struct pinring_executor *ex,
 {
 	/* A child of fork has nothing there. */
 	if (ex->pid == getpid())
-		pinring_gpu_unmap(region->base);
+		(void)pinring_cuda_unmap(ex->device, region->base);
 }
 
 bool pinring_cuda_query(const struct pinring_executor *ex, cuda_result *rc)
@@ -380,14 +394,10 @@ static void cuda_free(struct pinring_executor *ex)
 		free(c);
 		return;
 	}
-	if (c->mapped_table)
-		pinring_gpu_unmap(ex->attachments);
+	if (c->mapped_table && !pinring_cuda_unmap(ex->device, ex->attachments))
+		ex->attachments = NULL; /* so that they stay */
 	if (c->mapped_region)
-		pinring_gpu_unmap(ex->region->base);
-	if (c->stream && pinring_gpu_try_enter(c->gpu)) {
-		c->gpu->cuda->stream_destroy(c->stream);
-		pinring_gpu_leave(c->gpu);
-	}
+		cuda_detach(ex, ex->region);
 	pthread_mutex_lock(&c->gpu->lock);
 	if (c->placed)
 		c->gpu->executors[c->number] = NULL;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * executor_cuda.h - what executor_cuda.c, cuda_relink.c and cuda_hot.c share (private).
+ * executor_cuda.h - what executor_cuda.c and the other cuda_*.c share (private).
  *
  * Locks, in this order: executor->kernels_lock, the GPU's lock, executor->wish_lock.
  * A launch has the last one first, but of an executor that is not yet resident,
@@ -59,6 +59,18 @@ static inline bool pinring_cuda_resident(const struct pinring_executor *ex)
 int pinring_cuda_start(struct pinring_executor *executor,
 		       const struct pinring_code *code, bool *launched);
 
+/*
+ * cuda_pages.c: lets the GPU reach whole pages of host memory, and says where it finds
+ * them. Counted: the same pages may be mapped for several executors and GPUs. With no
+ * lock of an executor but attach_lock; -EBUSY if a command of the GPU does not end.
+ * region: whose pages they are, or NULL. Not given back (false), they stay registered
+ * and must stay mapped; if they are a region's, that is seen to.
+ */
+int pinring_cuda_map(struct pinring_gpu *gpu, struct pinring_device *device,
+		     struct pinring_region *region, void *base, size_t size,
+		     cuda_address *address);
+bool pinring_cuda_unmap(struct pinring_device *device, void *base);
+
 /* cuda_memory.c */
 int pinring_cuda_reach(struct pinring_executor *executor, void *address,
 		       uint64_t bytes);
@@ -92,6 +104,10 @@ void pinring_cuda_tell_to_leave(struct pinring_gpu *gpu);
 int pinring_cuda_stop(struct pinring_gpu *gpu, struct pinring_device *device);
 void pinring_cuda_go_on(struct pinring_gpu *gpu,
 			const struct pinring_executor *but);
+
+/* Of those that were to leave: it has failed, unless it has ended, and goes on no more. */
+void pinring_cuda_lose(struct pinring_executor *executor, int error,
+		       uint32_t reason);
 
 /* Under the GPU's lock: nobody uses it any more. Freed when nothing runs. */
 void pinring_cuda_discard(struct pinring_gpu *gpu, struct pinring_code *code);

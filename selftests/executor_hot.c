@@ -274,15 +274,6 @@ TEST_F_TIMEOUT(relink, commands_that_come_too_early, 120)
 	EXPECT_EQ(0, f.wrong);
 }
 
-/* Until b[0] is 0. */
-static const char lasts[] = INCLUDE
-	"PINRING_KERNEL(lasts) { while (*(volatile const float *)b) ; dst[0] = 7; }\n";
-
-static void set_gate(FIXTURE_DATA(relink) *self, float value)
-{
-	__atomic_store(self->at_b, &value, __ATOMIC_RELEASE);
-}
-
 TEST_F_TIMEOUT(relink, one_in_use_is_not_unregistered, 120)
 {
 	uint32_t first, operation;

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <kselftest_harness.h>
 
+#include <sys/mman.h>
 #include <sys/wait.h>
 
 #include "../gpu/cuda_driver.h"
@@ -434,6 +435,61 @@ TEST_F_TIMEOUT(relink, a_command_that_does_not_end_is_waited_for_so_long_only, 1
 	ASSERT_OK(ADDS(self->other));
 	ASSERT_OK(add_text(self->ex, "blend", blend, &operation));
 	ASSERT_OK(BLENDS(self->ex, operation));
+}
+
+/* Behind a kernel that hangs nothing is registered; what was so stays, and mapped. */
+TEST_F_TIMEOUT(relink, pages_that_cannot_be_given_back_stay, 120)
+{
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+	struct pinring_executor *slow, *none;
+	struct pinring_completion done;
+	struct pinring_region *kept[2], *late;
+	struct pinring_command c;
+	uint32_t operation;
+	uint64_t ticket;
+	int registered;
+	void *at;
+
+	self->lost = true; /* three of them for ever: the executor's own, and kept[0] */
+	ASSERT_OK(pinring_region_create(self->device, &rc, &late));
+	for (int i = 0; i < 2; i++) {
+		ASSERT_OK(pinring_region_create(self->device, &rc, &kept[i]));
+		ASSERT_EQ(1 + i, pinring_executor_attach(self->ex, kept[i]));
+	}
+	self->config.watchdog_ms = 1000;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
+	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
+	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
+	registered = look().registered;
+	c = whole(self, operation);
+	c.count = 1;
+	ASSERT_OK(pinring_executor_submit(slow, &c, &ticket));
+	EXPECT_EQ(-EPIPE, pinring_executor_wait(slow, ticket, 20 * SECOND, &done));
+	EXPECT_EQ(-EBUSY, pinring_executor_attach(self->other, late));
+	SAYS("a command of executor 2 ");
+	SAYS("hangs");
+	EXPECT_EQ(-EBUSY, pinring_executor_start(self->device, &self->config, &none));
+	ASSERT_OK(ADDS(self->other));
+	EXPECT_EQ(0, pinring_executor_close(self->ex, 10 * SECOND));
+	self->ex = NULL;
+	EXPECT_EQ(registered, look().registered);
+	at = pinring_region_at(kept[0], 4096, 4096);
+	pinring_region_close(kept[0]);
+	EXPECT_EQ(0, msync(at, 4096, MS_ASYNC));
+	/* It comes back after all. */
+	set_gate(self, 0);
+	EXPECT_TRUE(COMES_TRUE(pinring_executor_attach(self->other, late) == 1));
+	EXPECT_EQ(registered + 1, look().registered);
+	EXPECT_EQ(2, pinring_executor_attach(self->other, kept[1]));
+	EXPECT_EQ(registered + 1, look().registered);
+	pinring_region_close(kept[1]);
+	pinring_region_close(late);
+	pinring_executor_close(slow, SECOND);
+	set_gate(self, 1);
+	ASSERT_OK(ADDS(self->other));
+	pinring_executor_close(self->other, 10 * SECOND);
+	self->other = NULL;
+	EXPECT_EQ(3, look().registered);
 }
 
 /* With the new code it cannot be launched: it goes on with the old. */

@@ -406,7 +406,8 @@ static unsigned int running(void)
 	struct cuda_stream *s;
 
 	for (s = streams; s; s = s->next) {
-		if (s->context == stack[depth - 1] && s->grid && simt_running(s->grid))
+		if (s->context == stack[depth - 1] && s->grid && !s->error &&
+		    simt_running(s->grid))
 			blocks += s->blocks;
 	}
 	return blocks;
@@ -643,6 +644,7 @@ API cuda_result cuMemHostRegister_v2(void *base, size_t size,
 	struct pages *p;
 
 	ENTER("cuMemHostRegister_v2", true);
+	state.while_running += running() > 0;
 	if ((uintptr_t)base % 4096 || !size ||
 	    flags != (CUDA_REGISTER_PORTABLE | CUDA_REGISTER_DEVICEMAP))
 		return leave(INVALID_VALUE);
@@ -667,6 +669,7 @@ API cuda_result cuMemHostUnregister(void *base)
 {
 	hold(&gpu.hold_unregister, &unregister_held);
 	ENTER("cuMemHostUnregister", true);
+	state.while_running += running() > 0;
 	return leave(drop_pages(base, true));
 }
 
@@ -875,6 +878,7 @@ API cuda_result cuStreamDestroy_v2(cuda_stream stream)
 	struct cuda_stream **at = &streams;
 
 	ENTER("cuStreamDestroy_v2", true);
+	state.while_running += running() > 0;
 	while (*at && *at != stream)
 		at = &(*at)->next;
 	if (!*at)

@@ -84,6 +84,15 @@ static const char blend[] = INCLUDE
 	"		dst[i] = a[i] * s0 + b[i] * (1.0f - s0);\n"
 	"}\n";
 
+/* Until b[0] is 0. */
+static const char lasts[] = INCLUDE
+	"PINRING_KERNEL(lasts) { while (*(volatile const float *)b) ; dst[0] = 7; }\n";
+
+static inline void set_gate(FIXTURE_DATA(relink) *self, float value)
+{
+	__atomic_store(self->at_b, &value, __ATOMIC_RELEASE);
+}
+
 static inline int add_flagged(struct pinring_executor *ex, const char *name,
 			      const char *text, uint64_t flags, uint32_t *operation)
 {

@@ -99,6 +99,10 @@ pinring_executor_create(struct pinring_device *device,
  * Let commands address a region. Returns its number for struct pinring_operand,
  * or -ENOSPC after PINRING_REGIONS_MAX, of all that is attached. The executor holds
  * the mapping until it is closed. Submitting thread only, as the next three.
+ * For one on a GPU the driver registers memory that it has not yet; while loops of this
+ * process run there, all of them pause for it between two commands, as for a kernel.
+ * So they do when an executor comes, or is closed, and when two are connected: the time
+ * for all that is before the launch. -EBUSY: the executors on the GPU do not pause.
  */
 PINRING_API int pinring_executor_attach(struct pinring_executor *executor,
 					struct pinring_region *region);
@@ -124,8 +128,7 @@ pinring_executor_attach_memory(struct pinring_executor *executor, void *address,
  * *address (may be NULL): for kernels of the caller's, and for
  * pinring_executor_attach_memory() of another executor there. PINRING_OP_COPY is the
  * way in and out. It stays until it is detached or the executor is closed.
- * While loops of this process run on the GPU, all of them pause for this between two
- * commands, as for a kernel: the time for it is before the launch.
+ * While loops of this process run on the GPU, all of them pause for this, too.
  * -EINVAL: bytes; -ENOMEM: there is not as much; -ENOSPC; -EBUSY: the executors on the
  * GPU do not pause.
  */
