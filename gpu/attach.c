@@ -15,8 +15,7 @@
 
 #include "executor.h"
 
-/* In a child of fork the loop is not ours, but its table is. */
-static int check_parent(const struct pinring_executor *ex)
+int pinring_executor_check_parent(const struct pinring_executor *ex)
 {
 	if (ex->pid == getpid())
 		return 0;
@@ -81,7 +80,7 @@ static int attach_region(struct pinring_executor *ex,
 int pinring_executor_attach(struct pinring_executor *ex,
 			    struct pinring_region *region)
 {
-	int rc = check_parent(ex);
+	int rc = pinring_executor_check_parent(ex);
 
 	if (rc)
 		return rc;
@@ -117,7 +116,7 @@ int pinring_executor_attach_memory(struct pinring_executor *ex, void *address,
 				   uint64_t bytes)
 {
 	int saved = errno;
-	int rc = check_parent(ex);
+	int rc = pinring_executor_check_parent(ex);
 
 	if (!rc)
 		rc = check_bytes(ex, bytes);
@@ -154,7 +153,7 @@ int pinring_executor_allocate(struct pinring_executor *ex, uint64_t bytes,
 			      void **address)
 {
 	int saved = errno;
-	int rc = check_parent(ex);
+	int rc = pinring_executor_check_parent(ex);
 
 	if (address)
 		*address = NULL;
@@ -256,7 +255,7 @@ int pinring_executor_detach(struct pinring_executor *ex, uint32_t number,
 			    int64_t timeout_ns)
 {
 	int64_t deadline = pinring_deadline(timeout_ns);
-	int rc = check_parent(ex);
+	int rc = pinring_executor_check_parent(ex);
 
 	if (rc)
 		return rc;

@@ -122,6 +122,7 @@ struct pinring_place {
 	bool taken;
 	bool over; /* the executor at the other end is closed; atomic store */
 	uint32_t times; /* it was taken */
+	struct pinring_doorbell *bell; /* of the link, for us to close; or NULL */
 };
 
 #define PINRING_HOLDS (3 * PINRING_LINKS_MAX) /* NULL: none */
@@ -204,6 +205,9 @@ void pinring_services_stop(struct pinring_executor *executor);
 /* One of them may write to what is attached as this number. */
 bool pinring_services_use(const struct pinring_executor *executor,
 			  uint32_t number);
+
+/* attach.c: in a child of fork the loop is not ours, but its table is. */
+int pinring_executor_check_parent(const struct pinring_executor *executor);
 
 /* attach.c: all that was attached, when nothing addresses it any more. */
 void pinring_attached_drop(struct pinring_executor *executor);

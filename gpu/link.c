@@ -174,13 +174,11 @@ static bool is_known(struct pinring_executor *ex)
 
 static bool take_back_link(struct pinring_executor *ex, int n)
 {
-	struct pinring_link *l = &ex->attachments->link[n];
-
-	pinring_store_word(&l->number, 0);
+	pinring_store_word(&ex->attachments->link[n].number, 0);
 	if (!is_known(ex))
 		return false;
-	pinring_doorbell_close(l->bell);
-	l->bell = NULL;
+	pinring_doorbell_close(ex->out[n].bell);
+	ex->out[n].bell = NULL;
 	let_go(ex, OUT + n);
 	let_go(ex, PEER + n);
 	return true;
@@ -289,6 +287,7 @@ static int publish(const struct making *m, struct pinring_executor *from, int n,
 	fill_in(&b->feed[k], &m->feed, sizeof(m->feed));
 	fill_in(&a->link[n], &m->link, sizeof(m->link));
 	take_place(&from->out[n]);
+	from->out[n].bell = m->link.bell;
 	take_place(&to->in[k]);
 	/* release: pairs with the loads in pinring_learn_links() ... */
 	pinring_store_word(&b->feed[k].serial, to->in[k].times);
@@ -347,6 +346,11 @@ int pinring_executor_connect(struct pinring_executor *from,
 {
 	int saved = errno, rc;
 
+	rc = pinring_executor_check_parent(from);
+	if (!rc)
+		rc = pinring_executor_check_parent(to);
+	if (rc)
+		return rc;
 	if (!depth)
 		depth = DEPTH_DEFAULT;
 	if (!pinring_power_of_two(depth) || depth < 4 || depth > DEPTH_MAX)
@@ -370,9 +374,14 @@ int pinring_executor_connect(struct pinring_executor *from,
 
 static void forget(struct pinring_executor *ex)
 {
+	const bool ours = ex->pid == getpid();
 	struct ends **at = &links, *gone;
 
-	pthread_mutex_lock(&lock);
+	/* In a child of fork another thread may hold it for ever. */
+	if (ours)
+		pthread_mutex_lock(&lock);
+	else if (pthread_mutex_trylock(&lock))
+		return;
 	while ((gone = *at)) {
 		if (gone->from == ex || gone->to == ex) {
 			/* release: its loop has ended, and sends no more */
@@ -386,23 +395,19 @@ static void forget(struct pinring_executor *ex)
 			at = &gone->next;
 		}
 	}
-	/* Who is about to look at it comes back before it is freed. */
-	while (ex->watchers)
+	/* Who is about to look at it comes back before it is freed; not in a child. */
+	while (ours && ex->watchers)
 		pthread_cond_wait(&unwatched, &lock);
 	pthread_mutex_unlock(&lock);
 }
 
 void pinring_links_drop(struct pinring_executor *ex)
 {
-	uint64_t i;
+	int n;
 
-	/* In a child of fork another thread may hold the lock for ever. */
-	if (ex->pid == getpid())
-		forget(ex);
-	if (ex->lost || !ex->attachments)
-		return;
-	for (i = 0; i < ex->attachments->links; i++)
-		pinring_doorbell_close(ex->attachments->link[i].bell);
+	forget(ex);
+	for (n = 0; !ex->lost && n < PINRING_LINKS_MAX; n++)
+		pinring_doorbell_close(ex->out[n].bell);
 }
 
 /* One that was not looked at in this round, or by whoever began a later one. */

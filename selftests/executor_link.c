@@ -7,6 +7,7 @@
 #include <kselftest_harness.h>
 
 #include <semaphore.h>
+#include <sys/wait.h>
 
 #include <pinring/pinring.h>
 
@@ -825,6 +826,99 @@ TEST_F(link, what_cannot_be_connected_is_refused_in_words)
 	}
 	EXPECT_EQ(-ENOSPC, pinring_executor_connect(self->from, self->to, 0));
 	SAYS("8 links from");
+}
+
+/* -------------------------------------------------------------------- children of fork */
+/* The tables are shared with the parent, whose loops read them. */
+TEST_F(link, a_child_of_fork_connects_nothing)
+{
+	int status = 0;
+	pid_t child;
+
+	child = fork();
+	if (!child) {
+		_exit(pinring_executor_connect(self->from, self->to, 4) == -EOPNOTSUPP &&
+		      strstr(pinring_error(), "forked") ? 0 : 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	write_chain(self, 8);
+	EXPECT_EQ(1, pinring_executor_connect(self->from, self->to, 4));
+	for (self->link = 0; self->link < 2; self->link++) {
+		memset(self->cell, 0, 9 * sizeof(float));
+		EXPECT_EQ(8, call(self->from, forward(self, 0, 8, 0)).done);
+		EXPECT_EQ(8, call(self->from, join(self, 0)).done);
+		EXPECT_TRUE(chain_holds(self, 8));
+	}
+}
+
+/* As they were when it was forked, whatever the parent has connected since. */
+TEST_F(link, a_child_of_fork_closes_its_copies)
+{
+	int status = 0, go[2];
+	pid_t child;
+	char byte;
+
+	ASSERT_EQ(0, pipe(go));
+	child = fork();
+	if (!child) {
+		if (read(go[0], &byte, 1) != 1)
+			_exit(2);
+		_exit(pinring_executor_close(self->from, 0) ||
+		      pinring_executor_close(self->to, 0));
+	}
+	EXPECT_EQ(1, pinring_executor_connect(self->from, self->to, 4));
+	EXPECT_EQ(1, write(go[1], "", 1));
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	close(go[0]);
+	close(go[1]);
+	write_chain(self, 8);
+	self->link = 1;
+	EXPECT_EQ(8, call(self->from, forward(self, 0, 8, 0)).done);
+	EXPECT_EQ(8, call(self->from, join(self, 0)).done);
+	EXPECT_TRUE(chain_holds(self, 8));
+}
+
+/* Who waits in it looks after its own links, not after those that it closed. */
+static int connects_two_of_its_own(FIXTURE_DATA(link) *self)
+{
+	struct pinring_command j = { .id = 1, .operation = PINRING_OP_JOIN };
+	struct pinring_executor *from, *to;
+	struct pinring_completion done;
+	int wrong;
+
+	pinring_executor_close(self->from, 0);
+	pinring_executor_close(self->to, 0);
+	if (make(self, false, 0, 0, &from) || make(self, false, 0, 0, &to))
+		return 2;
+	if (pinring_executor_attach(from, self->r) || begin(from) ||
+	    pinring_executor_connect(from, to, 4))
+		return 3;
+	/* The peer has not begun: this waits until we look after it. */
+	wrong = call(from, forward(self, 0, 4, 0)).status != 0 ||
+		pinring_executor_call(from, &j, SECOND / 20, &done) != -ETIMEDOUT;
+	wrong |= begin(to);
+	pinring_executor_close(from, 10 * SECOND);
+	pinring_executor_close(to, 10 * SECOND);
+	return wrong;
+}
+
+TEST_F(link, a_child_of_fork_connects_its_own)
+{
+	int status = 0;
+	pid_t child;
+
+	write_chain(self, 4);
+	child = fork();
+	if (!child) {
+		alarm(20); /* a hang ends the child, not the test */
+		_exit(connects_two_of_its_own(self));
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(4, call(self->from, forward(self, 0, 4, 0)).done);
+	EXPECT_EQ(4, call(self->from, join(self, 0)).done);
 }
 
 /* -------------------------------------------------------------- places of those closed */
