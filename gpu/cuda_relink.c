@@ -15,7 +15,6 @@
  */
 #include <stddef.h>
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "executor_cuda.h"
 #include "jit.h"
@@ -369,10 +368,6 @@ int pinring_cuda_load(struct pinring_executor *ex,
 	struct pinring_jit_object *object;
 	int rc;
 
-	if (ex->pid != getpid())
-		return pinring_fail(ex->device, -EOPNOTSUPP,
-				    "%s: the executor is that of the process this one was forked from",
-				    k->name);
 	if (!arch)
 		return pinring_fail(ex->device, -EOPNOTSUPP,
 				    "%s: libpinring %s has no code of the loop to link it with for GPU %d (%s)",

@@ -202,9 +202,11 @@ int pinring_executor_register(struct pinring_executor *ex,
 {
 	struct pinring_kernel_config c;
 	int saved = errno;
-	int rc = take_kernel_config(ex, config, &c);
+	int rc = pinring_executor_check_parent(ex);
 
 	*operation = 0;
+	if (!rc)
+		rc = take_kernel_config(ex, config, &c);
 	if (rc)
 		return rc;
 	pthread_mutex_lock(&ex->kernels_lock);
@@ -291,8 +293,10 @@ int pinring_executor_unregister(struct pinring_executor *ex, uint32_t operation,
 {
 	int64_t deadline = pinring_deadline(timeout_ns);
 	uint64_t polls = 0;
-	int rc;
+	int rc = pinring_executor_check_parent(ex);
 
+	if (rc)
+		return rc;
 	for (;;) {
 		pthread_mutex_lock(&ex->kernels_lock);
 		rc = try_unregister(ex, operation, deadline);

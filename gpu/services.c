@@ -171,8 +171,10 @@ int pinring_executor_offer(struct pinring_executor *ex, uint32_t service,
 			   pinring_serve_fn *serve, void *context)
 {
 	uint64_t bit, offered = ex->attachments->services;
-	int rc;
+	int rc = pinring_executor_check_parent(ex);
 
+	if (rc)
+		return rc;
 	if (service >= PINRING_SERVICES_MAX)
 		return pinring_fail(ex->device, -EINVAL,
 				    "service: %u is not below %d", service,

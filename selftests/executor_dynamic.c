@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <pinring/kernel.h>
 #include <pinring/pinring.h>
@@ -494,6 +495,32 @@ TEST_F(dynamic, children_that_nobody_waits_for_are_no_matter)
 	EXPECT_EQ(-ENOEXEC, add_text(self->ex, "blend", "oops\n", &operation));
 	sa.sa_handler = SIG_DFL;
 	sigaction(SIGCHLD, &sa, NULL);
+}
+
+/* Its table is shared with the parent, whose loop calls what stands there. */
+TEST_F(dynamic, a_child_of_fork_registers_nothing)
+{
+	struct pinring_completion done;
+	uint32_t first, operation;
+	int status = 0;
+	pid_t child;
+
+	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	child = fork();
+	if (!child) {
+		bool ok = add_text(self->ex, "blend", blend, &operation) == -EOPNOTSUPP &&
+			  strstr(pinring_error(), "forked") &&
+			  pinring_executor_unregister(self->ex, first, 0) == -EOPNOTSUPP;
+
+		_exit(ok ? 0 : 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, run(self->ex, whole(first, self->out.offset, self->in.offset, 3), &done));
+	EXPECT_EQ(0, done.status);
+	ASSERT_EQ(0, run(self->ex, whole(first + 1, self->out.offset, self->in.offset, 3),
+			 &done));
+	EXPECT_EQ(PINRING_REASON_OPERATION, done.reason);
 }
 
 /* -------------------------------------------------------- coming and going */

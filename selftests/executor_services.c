@@ -4,6 +4,7 @@
 #include <kselftest_harness.h>
 
 #include <semaphore.h>
+#include <sys/wait.h>
 
 #include <pinring/pinring.h>
 
@@ -143,6 +144,28 @@ TEST_F(services, what_nobody_offers_is_refused)
 	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, 60 * SECOND, &done));
 	EXPECT_EQ(-EOPNOTSUPP, done.status);
 	EXPECT_EQ(1, seen.id);
+}
+
+/* The rings are shared with the parent, whose loop asks and hears whoever answers. */
+TEST_F(services, a_child_of_fork_offers_nothing)
+{
+	struct pinring_completion done;
+	struct pinring_command c;
+	struct pinring_request seen;
+	int status = 0;
+	pid_t child;
+
+	child = fork();
+	if (!child) {
+		_exit(pinring_executor_offer(self->ex, 3, fill, &seen) == -EOPNOTSUPP &&
+		      strstr(pinring_error(), "forked") ? 0 : 1);
+	}
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	c = ask(self, 3, 7);
+	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, 20 * SECOND, &done));
+	EXPECT_EQ(-EOPNOTSUPP, done.status);
+	EXPECT_EQ(PINRING_REASON_SERVICE, done.reason);
 }
 
 TEST_F(services, a_range_outside_is_refused_unasked)
