@@ -22,7 +22,7 @@
 #define DEPTH_DEFAULT 64
 #define DEPTH_MAX 65536
 #define TIMES ((1u << PINRING_LINK_BITS) / PINRING_LINKS_MAX)
-#define TAKE_BACK_NS 1000000000 /* so long may a command take that is in the way */
+#define TAKE_BACK_NS 1000000000 /* so long may commands take that are in the way */
 
 /* Where an executor's regions of links are held: the place is added. */
 enum { OUT = 0, PEER = PINRING_LINKS_MAX, IN = 2 * PINRING_LINKS_MAX };
@@ -154,9 +154,8 @@ static int find_bell(struct making *m, struct pinring_executor *from,
 
 /* ------------------------------------------------------------------- places */
 /* The loop is to look at the table, and has, in time. */
-static bool is_known(struct pinring_executor *ex)
+static bool is_known(struct pinring_executor *ex, int64_t deadline)
 {
-	const int64_t deadline = pinring_deadline(TAKE_BACK_NS);
 	struct pinring_attachments *a = ex->attachments;
 	uint64_t polls = 0;
 
@@ -172,10 +171,10 @@ static bool is_known(struct pinring_executor *ex)
 	return true;
 }
 
-static bool take_back_link(struct pinring_executor *ex, int n)
+static bool take_back_link(struct pinring_executor *ex, int n, int64_t deadline)
 {
 	pinring_store_word(&ex->attachments->link[n].number, 0);
-	if (!is_known(ex))
+	if (!is_known(ex, deadline))
 		return false;
 	pinring_doorbell_close(ex->out[n].bell);
 	ex->out[n].bell = NULL;
@@ -221,12 +220,12 @@ static bool is_drained(struct pinring_region *rings)
 	       0;
 }
 
-static bool take_back_feed(struct pinring_executor *ex, int n)
+static bool take_back_feed(struct pinring_executor *ex, int n, int64_t deadline)
 {
 	if (!is_drained(ex->held[IN + n]))
 		return false;
 	pinring_store_word(&ex->attachments->feed[n].serial, 0);
-	if (!is_known(ex))
+	if (!is_known(ex, deadline))
 		return false;
 	let_go(ex, IN + n);
 	return true;
@@ -234,7 +233,9 @@ static bool take_back_feed(struct pinring_executor *ex, int n)
 
 /* -1: there is none. */
 static int find_place(struct pinring_executor *ex, struct pinring_place *places,
-		      bool (*take_back)(struct pinring_executor *ex, int n))
+		      bool (*take_back)(struct pinring_executor *ex, int n,
+					int64_t deadline),
+		      int64_t deadline)
 {
 	int n;
 
@@ -244,7 +245,7 @@ static int find_place(struct pinring_executor *ex, struct pinring_place *places,
 	for (n = 0; n < PINRING_LINKS_MAX; n++) {
 		/* acquire: pairs with the store in forget() */
 		if (__atomic_load_n(&places[n].over, __ATOMIC_ACQUIRE) &&
-		    take_back(ex, n)) {
+		    take_back(ex, n, deadline)) {
 			places[n].taken = false;
 			return n;
 		}
@@ -303,8 +304,9 @@ static int publish(const struct making *m, struct pinring_executor *from, int n,
 static int connect_locked(struct pinring_executor *from,
 			  struct pinring_executor *to, uint32_t depth)
 {
-	const int n = find_place(from, from->out, take_back_link);
-	const int k = find_place(to, to->in, take_back_feed);
+	const int64_t deadline = pinring_deadline(TAKE_BACK_NS);
+	const int n = find_place(from, from->out, take_back_link, deadline);
+	const int k = find_place(to, to->in, take_back_feed, deadline);
 	struct ends *ends = malloc(sizeof(*ends));
 	struct making m = { 0 };
 	int rc;

@@ -983,7 +983,8 @@ TEST_F_TIMEOUT(link, a_place_is_taken_again_when_the_peer_is_closed, 120)
 /* A command may be at a link of an executor that is closed, or about to be. */
 TEST_F_TIMEOUT(link, no_place_is_taken_from_one_that_is_busy, 120)
 {
-	struct pinring_command f = forward(self, 0, 64, 0);
+	/* Seven places to be had, and a second for all of them: it is at it yet. */
+	struct pinring_command f = forward(self, 0, 64, 6000000);
 	struct pinring_executor *peer[8];
 	struct pinring_completion done;
 	uint64_t ticket;
