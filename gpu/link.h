@@ -184,8 +184,8 @@ PINRING_FN __u32 pinring_forward(struct pinring_loop *loop,
 	/* What the commands before this one wrote is there before they are. */
 	pinring_fence_publish();
 	for (;;) {
-		/* At first, after each nap, and now and then. */
-		if (turns++ % PINRING_LINK_TURNS == 0)
+		/* At first, after each nap, and now and then; not to refuse what is done. */
+		if (turns++ % PINRING_LINK_TURNS == 0 && (*sent < count || !count))
 			reason = pinring_link_waits(loop, link, until,
 						    PINRING_STATE_DRAINING);
 		if (reason || *sent == count)

@@ -453,7 +453,7 @@ static struct {
 	struct rig *from;
 	const struct pinring_device_slot *commands;
 	struct pinring_device_producer answers; /* as they begin */
-	unsigned int words, leaves_at;
+	unsigned int words, leaves_at, late_at;
 } quick;
 
 static void answer_at_once(uint64_t *word, uint64_t value)
@@ -468,6 +468,9 @@ static void answer_at_once(uint64_t *word, uint64_t value)
 	words = __atomic_add_fetch(&quick.words, 1, __ATOMIC_ACQ_REL);
 	if (words % PINRING_SLOT_WORDS)
 		return;
+	/* Before the answer, so that the last one of them comes later. */
+	if (words == quick.late_at * PINRING_SLOT_WORDS)
+		simt_set_clock(30000);
 	answers.index = words / PINRING_SLOT_WORDS - 1;
 	for (__u32 w = 0; w < PINRING_SLOT_WORDS; w++)
 		pinring_device_put(&answers, w, 0);
@@ -503,6 +506,31 @@ TEST_F(link, a_forward_that_need_not_wait_leaves_all_the_same)
 	EXPECT_EQ(COUNT, done.done);
 	EXPECT_EQ(COUNT, answered_at_once());
 	EXPECT_EQ(COUNT, join(self->from, 0).done);
+}
+
+/* Of so many commands, each number looks at the clock elsewhere. */
+TEST_F_TIMEOUT(link, a_forward_is_not_late_when_all_is_sent, 120)
+{
+	struct pinring_completion done;
+
+	quick.from = self->from;
+	quick.commands = self->commands;
+	quick.answers = self->feed->answers;
+	simt_store_hook = answer_at_once;
+	simt_set_clock(10000);
+	ASSERT_TRUE(start(self->from));
+	for (uint64_t count = 1; count <= COUNT; count++) {
+		simt_set_clock(10000);
+		quick.late_at = answered_at_once() + (unsigned int)count;
+		ASSERT_TRUE(submit(self->from, 1, PINRING_OP_FORWARD, count, 1));
+		done = collect(self->from);
+		ASSERT_EQ(0, done.status) {
+			TH_LOG("%d of %d", (int)done.done, (int)count);
+		}
+		ASSERT_EQ(count, done.done);
+		ASSERT_EQ(count, join(self->from, 0).done);
+	}
+	simt_set_clock(0);
 }
 
 /* Nobody but the test is at the other end of that link. */
