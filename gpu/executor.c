@@ -379,13 +379,20 @@ out:
 	return rc;
 }
 
+/*
+ * wish_lock is held. Where nobody activates it, it begins with all that it will ever
+ * know, runs commands by itself, and answers no wish.
+ */
+static bool is_deaf(const struct pinring_executor *ex)
+{
+	return ex->config.commands_max && ex->wish == PINRING_STATE_LAUNCHED;
+}
+
 /* The same wish as before, as a new one. */
 void pinring_executor_nudge(struct pinring_executor *ex)
 {
 	pthread_mutex_lock(&ex->wish_lock);
-	/* Where nobody activates it, it begins with all that it will ever know. */
-	if (ex->launched && ex->wish < PINRING_STATE_TERMINATED &&
-	    !(ex->config.commands_max && ex->wish == PINRING_STATE_LAUNCHED))
+	if (ex->launched && ex->wish < PINRING_STATE_TERMINATED && !is_deaf(ex))
 		pinring_executor_tell(ex, ex->wish);
 	pthread_mutex_unlock(&ex->wish_lock);
 }
@@ -397,10 +404,11 @@ bool pinring_executor_nudged(struct pinring_executor *ex)
 
 	pthread_mutex_lock(&ex->wish_lock);
 	/* It runs no command before it is told to. */
-	answered = (ex->wish < PINRING_STATE_ACTIVE &&
-		    (uint32_t)reached < PINRING_STATE_ACTIVE) ||
-		   pinring_executor_ended(ex) ||
-		   reached >> 32 == (uint32_t)ex->epoch;
+	answered = pinring_executor_ended(ex) ||
+		   (!is_deaf(ex) &&
+		    ((ex->wish < PINRING_STATE_ACTIVE &&
+		      (uint32_t)reached < PINRING_STATE_ACTIVE) ||
+		     reached >> 32 == (uint32_t)ex->epoch));
 	pthread_mutex_unlock(&ex->wish_lock);
 	return answered;
 }
@@ -410,13 +418,10 @@ bool pinring_executor_knows(struct pinring_executor *ex)
 	bool knows;
 
 	pthread_mutex_lock(&ex->wish_lock);
-	if (!ex->launched)
-		knows = true;
-	else if (ex->config.commands_max && ex->wish == PINRING_STATE_LAUNCHED)
-		knows = false; /* nobody tells it anything */
-	else
-		knows = pinring_load_word(&ex->control->reached) >> 32 ==
-			(uint32_t)ex->epoch;
+	knows = !ex->launched ||
+		(!is_deaf(ex) &&
+		 pinring_load_word(&ex->control->reached) >> 32 ==
+			 (uint32_t)ex->epoch);
 	pthread_mutex_unlock(&ex->wish_lock);
 	return knows;
 }

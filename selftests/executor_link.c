@@ -668,6 +668,7 @@ static const char counting[] =
 	"{\n"
 	"	if (aux == 1) *(volatile int *)0 = 1;\n"
 	"	if (aux == 2) for (;;) ((volatile float *)dst)[1] = 1;\n"
+	"	if (aux == 3) { dst[1] = 1; while (((volatile float *)dst)[1]) ; }\n"
 	"	if (!args->worker) dst[0] += 1;\n"
 	"}\n";
 
@@ -746,6 +747,44 @@ TEST_F(link, a_kernel_stays_while_the_peer_does_not_answer)
 	EXPECT_EQ(0, call(self->to, c).status);
 	ASSERT_OK(pinring_executor_unregister(self->to, operation, 20 * SECOND));
 	EXPECT_EQ(PINRING_REASON_OPERATION, call(self->to, c).reason);
+}
+
+/* Active by itself, it is told nothing, and so cannot say that it is done with it. */
+TEST_F_TIMEOUT(link, a_kernel_stays_while_a_bounded_peer_runs_it, 60)
+{
+	struct pinring_executor_config config = pinring_executor_defaults();
+	struct pinring_executor *bounded;
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint32_t operation;
+
+	if (self->on_gpu) {
+		SKIP(return, "kernels are the host's, here");
+	}
+	NEEDS_COMPILER();
+	config.kind = PINRING_EXECUTOR_HOST;
+	config.threads = 1;
+	config.commands_max = 1;
+	ASSERT_OK(pinring_executor_create(self->device, &config, &bounded));
+	ASSERT_EQ(0, pinring_executor_attach(bounded, self->r));
+	ASSERT_EQ(1, pinring_executor_connect(self->from, bounded, 4));
+	ASSERT_OK(add_counting(bounded, &operation));
+	c = counts(self, operation, 3);
+	write_down(self, 0, &c);
+	ASSERT_OK(pinring_executor_launch(bounded));
+	self->link = 1;
+	ASSERT_EQ(0, call(self->from, forward(self, 0, 1, 0)).status);
+	ASSERT_TRUE(COMES_TRUE(__atomic_load_n((uint32_t *)&self->cell[1], __ATOMIC_ACQUIRE)));
+	EXPECT_EQ(-EBUSY, pinring_executor_unregister(bounded, operation, SECOND / 20));
+	__atomic_store_n((uint32_t *)&self->cell[1], 0, __ATOMIC_RELEASE);
+	done = call(self->from, join(self, 0));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(1, done.done);
+	EXPECT_EQ(1.0f, self->cell[0]);
+	/* Its one command, of its host's: then it is done with everything. */
+	EXPECT_EQ(-EINVAL, call(bounded, (struct pinring_command){ .operation = 999 }).status);
+	ASSERT_OK(pinring_executor_unregister(bounded, operation, 20 * SECOND));
+	pinring_executor_close(bounded, 20 * SECOND);
 }
 
 TEST_F(link, a_peer_whose_kernel_faults_is_told)
