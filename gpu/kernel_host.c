@@ -22,6 +22,7 @@ extern char **environ;
  */
 static const char compile[] =
 	"TMPDIR=$0; export TMPDIR\n"
+	"case $1 in -*) set -- \"./$1\"; esac\n" /* it is no option */
 	"exec ${CC:-cc} -shared -fPIC -std=gnu11 -O3 "
 #ifdef __x86_64__
 	"-march=native " /* it runs here, and nowhere else */
@@ -151,10 +152,7 @@ static int build(struct pinring_executor *ex, const char *folder,
 		return pinring_fail(ex->device, -errno, "%s: %s: %m", k->name,
 				    folder);
 	snprintf(path, sizeof(path), "%s/kernel.c", folder);
-	if (c->path)
-		snprintf(path, sizeof(path), "%s%s",
-			 c->path[0] == '-' ? "./" : "", c->path);
-	code = run_compiler(folder, path);
+	code = run_compiler(folder, c->path ? c->path : path);
 	read_log(ex->device, folder, first, sizeof(first));
 	if (code == 127)
 		return pinring_fail(ex->device, -EOPNOTSUPP,
@@ -176,6 +174,7 @@ static int compile_and_load(struct pinring_executor *ex,
 	char folder[256];
 	int rc;
 
+	errno = ENAMETOOLONG;
 	if (snprintf(folder, sizeof(folder), "%s/pinring-XXXXXX",
 		     tmp && tmp[0] ? tmp : "/tmp") >= (int)sizeof(folder) ||
 	    !mkdtemp(folder))

@@ -340,6 +340,41 @@ TEST_F(dynamic, a_file_may_be_source_or_an_object)
 	EXPECT_EQ(0, system(command));
 }
 
+TEST_F(dynamic, a_path_is_as_long_as_it_likes)
+{
+	char path[1200], was[1024], folder[301], command[100];
+	uint32_t operation;
+
+	memset(path, 0, sizeof(path));
+	for (strcpy(path, self->tmp); strlen(path) < 1000;) {
+		snprintf(path + strlen(path), 202, "/%0200d", 0);
+		ASSERT_EQ(0, mkdir(path, 0700));
+	}
+	strcat(path, "/k.c");
+	ASSERT_EQ(0, write_file(path, blend));
+	EXPECT_EQ(0, add_file(self->ex, "blend", path, &operation))
+		TH_LOG("%s", pinring_error());
+	/* Nor is a name an option. */
+	ASSERT_NE(NULL, getcwd(was, sizeof(was)));
+	ASSERT_EQ(0, chdir(self->tmp));
+	ASSERT_EQ(0, write_file("-k.c", blend));
+	EXPECT_EQ(0, add_file(self->ex, "blend", "-k.c", &operation))
+		TH_LOG("%s", pinring_error());
+	ASSERT_EQ(0, chdir(was));
+	/* But for the compiler's own files. */
+	memset(folder, 'x', sizeof(folder) - 1);
+	folder[sizeof(folder) - 1] = '\0';
+	folder[0] = '/';
+	setenv("TMPDIR", folder, 1);
+	errno = 0;
+	ASSERT_EQ(-ENAMETOOLONG, add_text(self->ex, "blend", blend, &operation));
+	SAYS("/xxx");
+	EXPECT_EQ(0, operation);
+	setenv("TMPDIR", self->tmp, 1);
+	snprintf(command, sizeof(command), "rm -r %s/*", self->tmp);
+	EXPECT_EQ(0, system(command));
+}
+
 /* ---------------------------------------------------------- what is refused */
 TEST_F(dynamic, operands_are_checked_by_the_size_of_an_element)
 {
