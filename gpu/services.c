@@ -49,11 +49,11 @@ static bool find_dst(struct pinring_services *s, uint64_t word,
 	__atomic_store_n(&s->uses, o.region + 1, __ATOMIC_SEQ_CST);
 	size = __atomic_load_n(&m->size, __ATOMIC_SEQ_CST);
 	if (!size || !ex->attached[o.region].here || o.offset < m->first ||
-	    o.offset > size || o.offset % sizeof(float) ||
-	    r->count > (size - o.offset) / sizeof(float))
+	    o.offset > size || r->count > (size - o.offset) / sizeof(float))
 		return false;
 	r->dst = ex->attached[o.region].here + o.offset;
-	return true;
+	/* Memory of the caller's may begin anywhere. */
+	return (uintptr_t)r->dst % sizeof(float) == 0;
 }
 
 bool pinring_services_use(const struct pinring_executor *ex, uint32_t number)

@@ -182,6 +182,37 @@ TEST_F(services, a_range_outside_is_refused_unasked)
 	EXPECT_EQ(1, seen.id);
 }
 
+/* What is the caller's own may begin anywhere: aligned is what the address is. */
+TEST_F(services, an_answer_goes_to_memory_that_begins_anywhere)
+{
+	struct pinring_command c = ask(self, 1, 9);
+	struct pinring_completion done;
+	struct pinring_request seen;
+	float space[8] = { 0 };
+	int n;
+
+	if (on_cuda()) {
+		SKIP(return, "no service writes to a GPU's memory");
+	}
+	n = pinring_executor_attach_memory(self->ex, (char *)space + 2, 30);
+	ASSERT_EQ(1, n) TH_LOG("%s", pinring_error());
+	ASSERT_EQ(0, pinring_executor_offer(self->ex, 1, fill, &seen));
+	c.dst = (struct pinring_operand){ 2, 1 };
+	c.count = 7;
+	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, 60 * SECOND, &done));
+	EXPECT_EQ(0, done.status);
+	EXPECT_EQ(7, done.done);
+	EXPECT_EQ(0.0f, space[0]);
+	EXPECT_EQ(9.0f, space[1]);
+	EXPECT_EQ(9.0f, space[7]);
+	/* The executor refuses what is not, and a service is not asked. */
+	c.dst.offset = 4;
+	c.count = 1;
+	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, 60 * SECOND, &done));
+	EXPECT_EQ(PINRING_REASON_ALIGNMENT, done.reason);
+	ASSERT_EQ(0, pinring_executor_detach(self->ex, 1, 20 * SECOND));
+}
+
 static int fails(void *context, struct pinring_request *request)
 {
 	request->done = 3;
