@@ -11,17 +11,8 @@
  * what the loop checked before, it has carried out by then.
  */
 #include <stdlib.h>
-#include <unistd.h>
 
 #include "executor.h"
-
-int pinring_executor_check_parent(const struct pinring_executor *ex)
-{
-	if (ex->pid == getpid())
-		return 0;
-	return pinring_fail(ex->device, -EOPNOTSUPP,
-			    "the executor is that of the process this one was forked from");
-}
 
 static int find_number(const struct pinring_executor *ex)
 {

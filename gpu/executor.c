@@ -138,6 +138,14 @@ int pinring_executor_open_loop(struct pinring_executor *ex,
 	return rc;
 }
 
+int pinring_executor_check_parent(const struct pinring_executor *ex)
+{
+	if (ex->pid == getpid())
+		return 0;
+	return pinring_fail(ex->device, -EOPNOTSUPP,
+			    "the executor is that of the process this one was forked from");
+}
+
 static void executor_free(struct pinring_executor *ex)
 {
 	static struct pinring_executor *lost;
@@ -303,8 +311,10 @@ enum pinring_state pinring_executor_state(const struct pinring_executor *ex)
 int pinring_executor_launch(struct pinring_executor *ex)
 {
 	int saved = errno;
-	int rc;
+	int rc = pinring_executor_check_parent(ex);
 
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&ex->wish_lock);
 	if (ex->wish != PINRING_STATE_CREATED) {
 		rc = pinring_fail(ex->device, -EINVAL,
@@ -356,8 +366,10 @@ void pinring_executor_tell(struct pinring_executor *ex, enum pinring_state state
 
 static int wish(struct pinring_executor *ex, enum pinring_state state)
 {
-	int rc = 0;
+	int rc = pinring_executor_check_parent(ex);
 
+	if (rc)
+		return rc;
 	pthread_mutex_lock(&ex->wish_lock);
 	/* A drained executor ends by itself. */
 	if (pinring_executor_ended(ex))

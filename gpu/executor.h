@@ -206,9 +206,6 @@ void pinring_services_stop(struct pinring_executor *executor);
 bool pinring_services_use(const struct pinring_executor *executor,
 			  uint32_t number);
 
-/* attach.c: in a child of fork the loop is not ours, but its table is. */
-int pinring_executor_check_parent(const struct pinring_executor *executor);
-
 /* attach.c: all that was attached, when nothing addresses it any more. */
 void pinring_attached_drop(struct pinring_executor *executor);
 
@@ -216,7 +213,13 @@ void pinring_attached_drop(struct pinring_executor *executor);
 void pinring_attached_let_go(struct pinring_executor *executor,
 			     struct pinring_region *region);
 
-/* executor.c: the loop's rings and settings, as the host addresses them. */
+/*
+ * executor.c: in a child of fork the loop is not ours, but what it looks at is. 0, or
+ * -EOPNOTSUPP with a sentence.
+ */
+int pinring_executor_check_parent(const struct pinring_executor *executor);
+
+/* The loop's rings and settings, as the host addresses them. */
 int pinring_executor_open_loop(struct pinring_executor *executor,
 			       struct pinring_loop *loop);
 

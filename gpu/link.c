@@ -346,9 +346,9 @@ static int connect_locked(struct pinring_executor *from,
 int pinring_executor_connect(struct pinring_executor *from,
 			     struct pinring_executor *to, uint32_t depth)
 {
-	int saved = errno, rc;
+	int saved = errno;
+	int rc = pinring_executor_check_parent(from);
 
-	rc = pinring_executor_check_parent(from);
 	if (!rc)
 		rc = pinring_executor_check_parent(to);
 	if (rc)

@@ -1193,6 +1193,68 @@ TEST_F(executor, a_child_closes_its_copy_and_the_parents_goes_on)
 	self->ex = NULL;
 }
 
+static int serve_nothing(void *context, struct pinring_request *request)
+{
+	(void)context;
+	(void)request;
+	return 0;
+}
+
+/* The loop is its parent's, and looks at memory that both share. */
+TEST_F(executor, a_child_changes_nothing)
+{
+	struct pinring_kernel_config k = PINRING_INIT(struct pinring_kernel_config);
+	struct pinring_command c = { .operation = PINRING_OP_DYNAMIC };
+	struct pinring_executor *created, *own;
+	struct pinring_completion done;
+	uint32_t operation;
+	int status;
+	pid_t pid;
+
+	k.name = "none";
+	k.text = "#include <pinring/kernel.h>\nPINRING_KERNEL_OF(none, float, 0) { }\n";
+	ASSERT_EQ(0, START());
+	ASSERT_EQ(0, pinring_executor_create(self->device, &self->config, &created));
+	pid = fork();
+	if (pid == 0) {
+		int wrong = 0;
+
+		alarm(20);
+		self->config.kind = PINRING_EXECUTOR_HOST;
+		if (pinring_executor_create(self->device, &self->config, &own))
+			_exit(99);
+#define REFUSED(call) (wrong += (call) != -EOPNOTSUPP || !strstr(pinring_error(), "forked"))
+		REFUSED(pinring_executor_launch(created));
+		REFUSED(pinring_executor_activate(self->ex));
+		REFUSED(pinring_executor_pause(self->ex));
+		REFUSED(pinring_executor_drain(self->ex));
+		REFUSED(pinring_executor_terminate(self->ex));
+		REFUSED(pinring_executor_register(self->ex, &k, &operation));
+		REFUSED(pinring_executor_unregister(self->ex, PINRING_OP_DYNAMIC, 0));
+		REFUSED(pinring_executor_offer(self->ex, 0, serve_nothing, NULL));
+		REFUSED(pinring_executor_connect(self->ex, created, 0));
+		REFUSED(pinring_executor_connect(own, self->ex, 0));
+		REFUSED(pinring_executor_connect(self->ex, own, 0));
+		pinring_executor_close(own, 0);
+		pinring_executor_close(created, 0);
+		pinring_executor_close(self->ex, 0);
+		_exit(wrong);
+	}
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(0, status);
+	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, PINRING_FOREVER, &done));
+	EXPECT_EQ(PINRING_REASON_OPERATION, done.reason);
+	c.operation = PINRING_OP_ASK;
+	c.dst.region = PINRING_REGION_NONE;
+	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, PINRING_FOREVER, &done));
+	EXPECT_EQ(PINRING_REASON_SERVICE, done.reason);
+	c.operation = PINRING_OP_JOIN;
+	ASSERT_EQ(0, pinring_executor_call(self->ex, &c, PINRING_FOREVER, &done));
+	EXPECT_EQ(PINRING_REASON_LINK, done.reason);
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->ex));
+	pinring_executor_close(created, 0);
+}
+
 /* ------------------------------------------------------------------- storm */
 struct expected {
 	uint64_t ticket;

@@ -17,6 +17,10 @@
  * with PINRING_EXECUTOR_SHARED any number of them, but for close. The functions
  * that change or read the state may be called from any thread.
  *
+ * After fork() an executor is the parent's. A child may close it, which ends nothing
+ * and frees its copy; what would change it says -EOPNOTSUPP. Submitting and collecting
+ * do not look, being fast: a child that does either ruins the parent's rings.
+ *
  * An executor fails when a user's kernel faults, or when it has taken a command
  * and shows no life for watchdog_ms. Then calls say -EPIPE, and the sentence names
  * the command. Who looks is who waits, polls or closes: there is no thread for it.
