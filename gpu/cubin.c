@@ -68,6 +68,13 @@ static bool open_cubin(const struct pinring_jit_object *object, struct cubin *c)
 	return false;
 }
 
+bool pinring_cubin_whole(const struct pinring_jit_object *object)
+{
+	struct cubin c;
+
+	return open_cubin(object, &c);
+}
+
 /* "" when it is not there for others. */
 static const char *global_name(const struct cubin *c, size_t i)
 {

@@ -9,6 +9,9 @@
 
 #include "jit.h"
 
+/* All is there that it says of itself, as it is not in a file that was cut off. */
+bool pinring_cubin_whole(const struct pinring_jit_object *cubin);
+
 /* What lies behind a symbol that others may use, `bytes` long. False: nothing. */
 bool pinring_cubin_read(const struct pinring_jit_object *cubin,
 			const char *symbol, void *to, size_t bytes);

@@ -14,6 +14,8 @@
 /* nvJitLink's kinds of input. */
 enum { CUBIN = 1, PTX = 2, FATBIN = 4 };
 
+#define FATBIN_MAGIC 0xba55ed50
+
 #define NVRTC_COMPILATION 6 /* the result that has a log */
 
 typedef struct nvrtc_program *nvrtc_program;
@@ -249,6 +251,26 @@ static int compile_text(struct pinring_device *device,
 					   c->name);
 }
 
+/* nvJitLink crashes on a file that was cut off, or does not come back from it. */
+static bool is_whole(const struct pinring_jit_object *object)
+{
+	struct {
+		uint32_t magic;
+		uint16_t version, bytes; /* of this */
+		uint64_t rest;
+	} fat;
+
+	if (object->kind == CUBIN)
+		return pinring_cubin_whole(object);
+	if (object->kind == PTX)
+		return true;
+	if (object->size < sizeof(fat))
+		return false;
+	memcpy(&fat, object->data, sizeof(fat));
+	return fat.magic == FATBIN_MAGIC && fat.bytes <= object->size &&
+	       fat.rest <= object->size - fat.bytes;
+}
+
 static const struct {
 	const char *end;
 	int kind;
@@ -276,7 +298,12 @@ int pinring_jit_compile(struct pinring_device *device,
 		if (!strcmp(end, kinds[i].end)) {
 			*object = source;
 			object->kind = kinds[i].kind;
-			return 0;
+			if (is_whole(object))
+				return 0;
+			pinring_jit_free(object);
+			return pinring_fail(device, -ENOEXEC,
+					    "%s: %s is cut off, or no %s",
+					    c->name, c->path, kinds[i].end);
 		}
 	}
 	rc = need_nvrtc(device, &nvrtc);

@@ -356,11 +356,47 @@ TEST_F(jit, files_are_source_or_what_came_of_it)
 	SAYS("/nonexistent/k.ptx");
 	EXPECT_EQ(-EOPNOTSUPP, compile_file(self->device, "one", "k.so", &self->other));
 	/* Garbage is for the linker to refuse. */
-	snprintf(path, sizeof(path), "%s/no.cubin", self->path);
-	ASSERT_EQ(0, write_file(path, "no cubin", 8));
+	snprintf(path, sizeof(path), "%s/no.ptx", self->path);
+	ASSERT_EQ(0, write_file(path, "no PTX", 6));
 	ASSERT_OK(compile_file(self->device, "first", path, &self->other));
 	unlink(path);
 	EXPECT_EQ(-ENOEXEC, pinring_jit_link(self->device, 90, k, 2, &self->image));
+}
+
+/* As compile_file(), of a file that is no more than this. */
+static int cut(FIXTURE_DATA(jit) *self, const char *end, const void *data, size_t size)
+{
+	char path[128];
+	int rc;
+
+	snprintf(path, sizeof(path), "%s/cut%s", self->path, end);
+	if (write_file(path, data, size))
+		return -EIO;
+	rc = compile_file(self->device, "one", path, &self->other);
+	unlink(path);
+	return rc;
+}
+
+/* The linker crashes on some of these, and does not come back from others. */
+TEST_F(jit, a_file_that_was_cut_off_never_comes_to_the_linker)
+{
+	ASSERT_OK(compile(self->device, "one", two, 90, &self->object));
+	for (size_t n = 0; n < self->object.size; n += 97) {
+		EXPECT_EQ(-ENOEXEC, cut(self, ".cubin", self->object.data, n)) {
+			TH_LOG("%zu of %zu bytes", n, self->object.size);
+		}
+		EXPECT_NULL(self->other.data);
+	}
+	SAYS("cut.cubin is cut off, or no .cubin");
+	for (size_t n = 0; n < 4096; n += n < 32 ? 1 : 97) {
+		EXPECT_EQ(-ENOEXEC, cut(self, ".fatbin", pinring_device_link, n));
+	}
+	EXPECT_EQ(-ENOEXEC, cut(self, ".fatbin", pinring_device_link,
+				pinring_device_link_size - 1));
+	EXPECT_NULL(self->other.data);
+	SAYS("cut.fatbin is cut off, or no .fatbin");
+	EXPECT_EQ(-ENOEXEC, cut(self, ".fatbin", self->object.data, self->object.size));
+	EXPECT_EQ(0, cut(self, ".fatbin", pinring_device_link, pinring_device_link_size));
 }
 
 /* ------------------------------------------------------- while the loop runs */
