@@ -219,8 +219,9 @@ static int compile_text(struct pinring_device *device,
 	int rc;
 
 	snprintf(target, sizeof(target), "-arch=sm_%u", arch);
+	/* With the slash: in "/" it would be nothing without that. */
 	snprintf(folder, sizeof(folder), "-I%.*s",
-		 end ? (int)(end - c->path) : 1, end ? c->path : ".");
+		 end ? (int)(end - c->path) + 1 : 1, end ? c->path : ".");
 	snprintf(most, sizeof(most), "--maxrregcount=%u", registers);
 	rc = nvrtc->create(&program, text, c->path ? c->path : c->name, 1,
 			   includes, include_names);
@@ -494,15 +495,19 @@ static int check_all(struct pinring_device *device,
 	return rc;
 }
 
+/* registers: of a loop that runs, for a kernel alone; 0: with the loop. */
 static int link_image(struct pinring_device *device, uint32_t arch,
 		      struct pinring_jit_kernel *kernels, uint32_t count,
-		      bool hot, struct pinring_jit_object *image)
+		      uint32_t registers, struct pinring_jit_object *image)
 {
 	/* The one that came last must be the one that does not fit. */
 	const char *name = count ? kernels[count - 1].name : "the loop";
 	const struct jitlink *jitlink;
-	char target[16], *text, *log = NULL;
-	const char *options[] = { target };
+	char target[16], most[32], *text, *log = NULL;
+	const char *options[] = { target, most };
+	const bool hot = registers;
+	/* With code that needs more it would not link, and not say what it needs. */
+	const bool bound = hot && kernels->object->kind == PTX;
 	nvjitlink link;
 	size_t size;
 	int rc;
@@ -515,10 +520,11 @@ static int link_image(struct pinring_device *device, uint32_t arch,
 	if (rc)
 		return rc;
 	snprintf(target, sizeof(target), "-arch=sm_%u", arch);
+	snprintf(most, sizeof(most), "-maxrregcount=%u", registers);
 	text = write_text(kernels, count, hot, &size);
 	if (!text)
 		return pinring_fail(device, -ENOMEM, "%s: no memory", name);
-	rc = jitlink->create(&link, 1, options);
+	rc = jitlink->create(&link, 1 + bound, options);
 	if (rc) {
 		free(text);
 		return pinring_fail(device, -ENOEXEC,
@@ -552,7 +558,7 @@ int pinring_jit_link(struct pinring_device *device, uint32_t arch,
 		     struct pinring_jit_kernel *kernels, uint32_t count,
 		     struct pinring_jit_object *image)
 {
-	return link_image(device, arch, kernels, count, false, image);
+	return link_image(device, arch, kernels, count, 0, image);
 }
 
 int pinring_jit_check_hot(struct pinring_device *device, const char *name,
@@ -595,7 +601,7 @@ int pinring_jit_link_hot(struct pinring_device *device, uint32_t arch,
 			 struct pinring_jit_object *image)
 {
 	struct pinring_cubin_needs needs;
-	int rc = link_image(device, arch, kernel, 1, true, image);
+	int rc = link_image(device, arch, kernel, 1, registers, image);
 
 	if (rc)
 		return rc;

@@ -38,6 +38,17 @@ void *dlopen(const char *file, int flags)
 	return next(file, flags);
 }
 
+static char at_root[128]; /* what is to be found as /k.cu */
+
+FILE *fopen(const char *path, const char *mode)
+{
+	FILE *(*next)(const char *, const char *);
+	void *found = dlsym(RTLD_NEXT, "fopen");
+
+	memcpy(&next, &found, sizeof(next));
+	return next(strcmp(path, "/k.cu") ? path : at_root, mode);
+}
+
 FIXTURE(jit)
 {
 	struct pinring_device *device;
@@ -544,6 +555,49 @@ TEST_F(jit, a_source_is_compiled_for_the_registers_there_are)
 	c.text = text;
 	ASSERT_OK(pinring_jit_compile(self->device, &c, 90, 64, &self->object));
 	ASSERT_OK(pinring_jit_link_hot(self->device, 90, &k, 64, &self->image));
+	pinring_jit_free(&self->object);
+	pinring_jit_free(&self->image);
+	/* And where the name of the folder is the shortest. */
+	snprintf(at_root, sizeof(at_root), "%s/k.cu", self->path);
+	ASSERT_EQ(0, write_file(at_root, text, strlen(text)));
+	c.text = NULL;
+	c.path = "/k.cu";
+	ASSERT_OK(pinring_jit_compile(self->device, &c, 90, 64, &self->object));
+	unlink(at_root);
+	ASSERT_OK(pinring_jit_link_hot(self->device, 90, &k, 64, &self->image));
+}
+
+/* So is the linker, of PTX. */
+TEST_F(jit, ptx_is_compiled_for_the_registers_there_are)
+{
+	struct pinring_jit_kernel k = { .name = "first", .operation = 1000,
+					.object = &self->object };
+	struct pinring_cubin_needs needs;
+	char path[128];
+	FILE *f;
+
+	/* As above: all is read before any of it is written. */
+	snprintf(path, sizeof(path), "%s/first.ptx", self->path);
+	f = fopen(path, "we");
+	ASSERT_NE(NULL, f);
+	fprintf(f, "%.*s	.reg .f32 t<90>;\n	ld.param.u64 a, [args];\n	ld.u64 d, [a];\n",
+		(int)(strstr(ptx, "	.reg .f32 x") - ptx), ptx);
+	for (int i = 0; i < 90; i++)
+		fprintf(f, "	ld.volatile.f32 t%d, [d + %d];\n", i, 4 * i);
+	for (int i = 0; i < 90; i++)
+		fprintf(f, "	st.volatile.f32 [d + %d], t%d;\n", 4 * i, 89 - i);
+	fprintf(f, "	ret;\n}\n");
+	ASSERT_EQ(0, fclose(f));
+	ASSERT_OK(compile_file(self->device, "first", path, &self->object));
+	unlink(path);
+	for (size_t i = 0; i < ARRAY_SIZE(archs); i++) {
+		ASSERT_OK(pinring_jit_link_hot(self->device, archs[i], &k, 126, &self->image));
+		ASSERT_TRUE(pinring_cubin_needs(&self->image, PINRING_HOT_PROBE, &needs));
+		EXPECT_LT(64, needs.registers);
+		pinring_jit_free(&self->image);
+		ASSERT_OK(pinring_jit_link_hot(self->device, archs[i], &k, 64, &self->image));
+		pinring_jit_free(&self->image);
+	}
 }
 
 /* Whatever a file is cut off at, or says of itself, nothing behind it is read. */
