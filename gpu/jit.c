@@ -454,22 +454,22 @@ static const char *find_twice(const struct pinring_jit_kernel *x,
 		       "";
 }
 
+/* The last one with those that were in the loop before it. */
 static int check_twice(struct pinring_device *device,
 		       const struct pinring_jit_kernel *kernels, uint32_t count)
 {
 	const char *name;
-	uint32_t i, j;
+	uint32_t i;
 
-	for (i = 0; i < count; i++)
-		for (j = 0; j < i; j++) {
-			name = find_twice(&kernels[i], &kernels[j]);
-			if (name[0])
-				return pinring_fail(
-					device, -ENOEXEC,
-					"%s: %s is in the kernel %s of operation %u, too; unregister that first",
-					kernels[i].name, name, kernels[j].name,
-					kernels[j].operation);
-		}
+	for (i = 0; i + 1 < count; i++) {
+		name = find_twice(&kernels[count - 1], &kernels[i]);
+		if (name[0])
+			return pinring_fail(
+				device, -ENOEXEC,
+				"%s: %s is in the kernel %s of operation %u, too; unregister that first",
+				kernels[count - 1].name, name, kernels[i].name,
+				kernels[i].operation);
+	}
 	return 0;
 }
 
