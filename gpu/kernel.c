@@ -112,7 +112,8 @@ static int take_kernel_config(struct pinring_executor *ex,
 	for (p = c->name; p && (*p == '_' || isalnum((unsigned char)*p)); p++)
 		;
 	if (!p || p == c->name || *p || isdigit((unsigned char)c->name[0]) ||
-	    p - c->name >= (long)sizeof(ex->kernels->name))
+	    p - c->name >= (long)sizeof(ex->kernels->name) ||
+	    !strcmp(c->name, "barrier")) /* the header's */
 		return pinring_fail(ex->device, -EINVAL,
 				    "name: %s is not what PINRING_KERNEL(name) may have, below %zu letters",
 				    c->name ? c->name : "NULL",

@@ -458,6 +458,9 @@ TEST_F(dynamic, what_is_no_kernel_is_refused_in_words)
 	EXPECT_EQ(-EINVAL, add_text(self->ex, "", blend, &operation));
 	EXPECT_EQ(-EINVAL, add_text(self->ex, "1k", blend, &operation));
 	EXPECT_EQ(-EINVAL, add_text(self->ex, "a b", blend, &operation));
+	/* That function is not the user's. */
+	EXPECT_EQ(-EINVAL, add_text(self->ex, "barrier", INCLUDE
+		"PINRING_KERNEL(barrier) { dst[0] = 1; }\n", &operation));
 	SAYS("name");
 	EXPECT_EQ(-EINVAL, add_text(self->ex, "blend", NULL, &operation));
 	c.name = "blend";
