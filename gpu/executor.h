@@ -149,7 +149,7 @@ struct pinring_executor {
 	void (*flush)(void); /* after stores to commands; NULL: none needed */
 	struct pinring_device_consumer completions;
 	struct pinring_pending *pending;
-	uint64_t submitted; /* atomic store, for pinring_executor_info */
+	uint64_t submitted; /* atomic store, for those who look on */
 	uint64_t collected;
 	uint64_t undone;
 	uint32_t misses; /* looks that found nothing */

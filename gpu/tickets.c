@@ -85,8 +85,12 @@ static int fail_ended(struct pinring_executor *ex, const char *otherwise)
 		return pinring_fail(ex->device, -EPIPE,
 				    "the completion ring is damaged");
 	if (pinring_executor_why(ex, -EPIPE)) {
-		__atomic_store_n(&ex->wish, PINRING_STATE_FAILED,
-				 __ATOMIC_RELAXED);
+		/* Held: by who learns of it, too, or the next one notes it. */
+		if (!pthread_mutex_trylock(&ex->wish_lock)) {
+			__atomic_store_n(&ex->wish, PINRING_STATE_FAILED,
+					 __ATOMIC_RELAXED);
+			pthread_mutex_unlock(&ex->wish_lock);
+		}
 		return -EPIPE;
 	}
 	return pinring_fail(ex->device, -EPIPE, otherwise,
@@ -176,7 +180,8 @@ static bool enqueue(struct pinring_executor *ex,
 			   PENDING_FLIGHT;
 	if (ticket)
 		*ticket = ex->submitted;
-	__atomic_store_n(&ex->submitted, ex->submitted + 1, __ATOMIC_RELAXED);
+	/* release: pairs with the load in pinring_executor_fail() */
+	__atomic_store_n(&ex->submitted, ex->submitted + 1, __ATOMIC_RELEASE);
 	leave(ex);
 	return true;
 full:

@@ -46,7 +46,7 @@ void pinring_executor_fail(struct pinring_executor *ex, int error,
 	if (fed) {
 		id = (uint32_t)fed;
 		operation = (uint16_t)(fed >> 32);
-	} else if (__atomic_load_n(&ex->submitted, __ATOMIC_RELAXED) > completed) {
+	} else if (__atomic_load_n(&ex->submitted, __ATOMIC_ACQUIRE) > completed) {
 		id = p->id;
 		operation = p->operation;
 	}

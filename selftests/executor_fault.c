@@ -195,6 +195,34 @@ TEST_F(fault, those_who_never_ask_are_told_when_they_submit)
 }
 
 /* --------------------------------------------------- the application's handlers */
+static void *submits(void *ex)
+{
+	struct pinring_command c = { .id = 2, .operation = PINRING_OP_NOP };
+
+	for (int refused = 0; refused < 1000;)
+		refused += pinring_executor_submit(ex, &c, NULL) == -EPIPE;
+	return NULL;
+}
+
+/* Both note it for those who come after them; ThreadSanitizer sees how. */
+TEST_F(fault, two_threads_learn_of_it_beside_each_other)
+{
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint32_t operation;
+	pthread_t thread;
+
+	START();
+	ASSERT_OK(add_bad(self->ex, &operation));
+	c = doing(operation, 1, self->data.offset, NULL_POINTER, 0);
+	EXPECT_EQ(-EPIPE, pinring_executor_call(self->ex, &c, 20 * SECOND, &done));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, submits, self->ex));
+	for (int i = 0; i < 1000; i++) {
+		EXPECT_EQ(-EINVAL, pinring_executor_pause(self->ex));
+	}
+	pthread_join(thread, NULL);
+}
+
 static volatile sig_atomic_t theirs, with_info;
 static sigjmp_buf back;
 
