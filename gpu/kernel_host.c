@@ -56,7 +56,7 @@ static int remove_one(const char *path, const struct stat *st, int type,
 	return 0;
 }
 
-/* The compiler's exit code; -1: it was killed, or not even started. */
+/* The compiler's exit code, or -errno: not even started. */
 static int run_compiler(const char *folder, const char *source)
 {
 	char *argv[] = { (char *)"sh", (char *)"-c", (char *)compile,
@@ -77,14 +77,14 @@ static int run_compiler(const char *folder, const char *source)
 	status = posix_spawn(&pid, "/bin/sh", NULL, &attr, argv, environ);
 	posix_spawnattr_destroy(&attr);
 	if (status)
-		return -1;
+		return -status;
 	do {
 		done = waitpid(pid, &status, 0);
 	} while (done < 0 && errno == EINTR);
 	/* The application reaps all children: then the file has to tell. */
 	if (done < 0)
 		return 0;
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	return WIFEXITED(status) ? WEXITSTATUS(status) : 1;
 }
 
 /* "" if it cannot be read; cut if it is very long. */
@@ -153,6 +153,11 @@ static int build(struct pinring_executor *ex, const char *folder,
 				    folder);
 	snprintf(path, sizeof(path), "%s/kernel.c", folder);
 	code = run_compiler(folder, c->path ? c->path : path);
+	if (code < 0) {
+		errno = -code;
+		return pinring_fail(ex->device, code, "%s: %s: %m", k->name,
+				    "/bin/sh");
+	}
 	read_log(ex->device, folder, first, sizeof(first));
 	if (code == 127)
 		return pinring_fail(ex->device, -EOPNOTSUPP,

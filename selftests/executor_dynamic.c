@@ -3,11 +3,14 @@
  * Users' kernels as operations of an executor: what they compute, what is refused,
  * and that they go only when nobody uses them.
  */
+#define _GNU_SOURCE
 #include <kselftest_harness.h>
 
 #include <dirent.h>
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <spawn.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -521,6 +524,28 @@ TEST_F(dynamic, without_a_compiler_it_says_so)
 	setenv("TMPDIR", "/nonexistent", 1);
 	EXPECT_EQ(-ENOENT, add_text(self->ex, "blend", blend, &operation));
 	SAYS("/nonexistent/pinring-");
+}
+
+/* Before the library's: there is no process to be had. */
+static bool no_process;
+
+int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *actions,
+		const posix_spawnattr_t *attr, char *const argv[], char *const env[])
+{
+	typeof(posix_spawn) *theirs = (typeof(posix_spawn) *)dlsym(RTLD_NEXT, "posix_spawn");
+
+	return no_process ? EAGAIN : theirs(pid, path, actions, attr, argv, env);
+}
+
+TEST_F(dynamic, without_a_process_for_the_compiler_it_says_so)
+{
+	uint32_t operation;
+
+	no_process = true;
+	EXPECT_EQ(-EAGAIN, add_text(self->ex, "blend", blend, &operation));
+	SAYS("/bin/sh: Resource temporarily unavailable");
+	no_process = false;
+	ASSERT_OK(add_text(self->ex, "blend", blend, &operation));
 }
 
 TEST_F(dynamic, children_that_nobody_waits_for_are_no_matter)

@@ -272,7 +272,8 @@ struct pinring_kernel_config {
  * -EINVAL: a field of config; -ENOENT: no such file, or no such kernel in it;
  * -ENOEXEC: it does not compile or load, or is of another ABI (the sentence has
  * both numbers); -ENOSPC: there are 64 already; -EOPNOTSUPP: not for this
- * executor, or what compiles it is not installed; -EPIPE: it has ended; CUDA: -EBUSY:
+ * executor, or what compiles it is not installed; -EPIPE: it has ended; others: no
+ * files or process for the compiler; CUDA: -EBUSY:
  * the executors on the GPU do not pause, or leave no room for it; -E2BIG:
  * PINRING_REGISTER_HOT, and it needs what the loop that runs has not (the sentence
  * says what, and how much): without the flag it can be registered; -EIO: the driver
