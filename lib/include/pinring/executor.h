@@ -269,15 +269,15 @@ struct pinring_kernel_config {
  * Any thread. *operation is for struct pinring_command, and its number is not
  * used again before 64,000 others were. On a GPU all executors of this process on it
  * pause between two commands: docs/kernels.md.
- * -EINVAL: a field of config; -ENOENT: no such file, or no such kernel in it;
- * -ENOEXEC: it does not compile or load, or is of another ABI (the sentence has
- * both numbers); -ENOSPC: there are 64 already; -EOPNOTSUPP: not for this
- * executor, or what compiles it is not installed; -EPIPE: it has ended; others: no
- * files or process for the compiler; CUDA: -EBUSY:
- * the executors on the GPU do not pause, or leave no room for it; -E2BIG:
- * PINRING_REGISTER_HOT, and it needs what the loop that runs has not (the sentence
- * says what, and how much): without the flag it can be registered; -EIO: the driver
- * does not load it, or does not come back.
+ * -EINVAL: a field of config; -ENOENT: no such file, or, of the host's, no such
+ * kernel in it; -ENOEXEC: it does not compile, link or load, or is of another ABI
+ * (the sentence has both numbers); -ENOSPC: there are 64 already; -EOPNOTSUPP: not for
+ * this executor, or what compiles it is not installed; -EPIPE: it has ended; others: no
+ * files or process for the compiler; CUDA: -EBUSY: the executors on the GPU do not
+ * pause, or leave no room for it, or one of them hangs; -E2BIG: PINRING_REGISTER_HOT,
+ * and it needs what the loop that runs has not (the sentence says what, and how much):
+ * without the flag it can be registered; -EIO: the driver does not load it, or does not
+ * come back.
  */
 PINRING_API int
 pinring_executor_register(struct pinring_executor *executor,
