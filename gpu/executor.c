@@ -235,6 +235,7 @@ int pinring_executor_create(struct pinring_device *device,
 	struct pinring_region_config rc_config;
 	struct pinring_executor_config c;
 	struct pinring_executor *ex;
+	int saved = errno;
 	int rc;
 
 	*out = NULL;
@@ -277,6 +278,7 @@ int pinring_executor_create(struct pinring_device *device,
 		rc = make_objects(ex);
 	if (!rc)
 		rc = ex->ops->init(ex);
+	errno = saved;
 	if (rc)
 		goto fail;
 	tell(ex);

@@ -42,6 +42,7 @@ int pinring_device_open(const struct pinring_device_config *config,
 	struct pinring_device_config c = PINRING_INIT(
 		struct pinring_device_config);
 	struct pinring_device *device;
+	int saved = errno;
 	int rc;
 
 	*out = NULL;
@@ -58,6 +59,7 @@ int pinring_device_open(const struct pinring_device_config *config,
 	device->log = c.log;
 	device->log_arg = c.log_arg;
 	rc = choose_backend(device, c.backend);
+	errno = saved;
 	if (rc) {
 		free(device);
 		return rc;
