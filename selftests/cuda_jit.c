@@ -389,7 +389,7 @@ static int cut(FIXTURE_DATA(jit) *self, const char *end, const void *data, size_
 }
 
 /* The linker crashes on some of these, and does not come back from others. */
-TEST_F(jit, a_file_that_was_cut_off_never_comes_to_the_linker)
+TEST_F_TIMEOUT(jit, a_file_that_was_cut_off_never_comes_to_the_linker, 120)
 {
 	ASSERT_OK(compile(self->device, "one", two, 90, &self->object));
 	for (size_t n = 0; n < self->object.size; n += 97) {
@@ -456,6 +456,9 @@ TEST_F_TIMEOUT(jit, a_kernel_is_linked_alone_for_a_loop_that_runs, 120)
 		EXPECT_FALSE(needs.shared);
 		EXPECT_FALSE(needs.constants);
 		EXPECT_NULL(needs.outside);
+		/* Of what is called it says less, and that is not the probe's. */
+		EXPECT_FALSE(pinring_cubin_needs(&self->image, "pinring_kernel_k", &needs));
+		ASSERT_TRUE(pinring_cubin_needs(&self->image, PINRING_HOT_PROBE, &needs));
 		EXPECT_TRUE(pinring_cubin_read(&self->image, PINRING_HOT_AT, &at, 8));
 		EXPECT_EQ(-1, symbol_type(&self->image, "pinring_loop_cuda"));
 		/* One register less is too few, and both numbers are said. */
@@ -539,7 +542,7 @@ TEST_F_TIMEOUT(jit, what_a_loop_that_runs_has_not_is_refused, 200)
 }
 
 /* The compiler is told how many registers there are, and makes do with them. */
-TEST_F(jit, a_source_is_compiled_for_the_registers_there_are)
+TEST_F_TIMEOUT(jit, a_source_is_compiled_for_the_registers_there_are, 120)
 {
 	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
 	struct pinring_jit_kernel k = { .name = "k", .operation = 1000,
@@ -568,7 +571,7 @@ TEST_F(jit, a_source_is_compiled_for_the_registers_there_are)
 }
 
 /* So is the linker, of PTX. */
-TEST_F(jit, ptx_is_compiled_for_the_registers_there_are)
+TEST_F_TIMEOUT(jit, ptx_is_compiled_for_the_registers_there_are, 120)
 {
 	struct pinring_jit_kernel k = { .name = "first", .operation = 1000,
 					.object = &self->object };
