@@ -100,9 +100,8 @@ static bool unregister_pages(struct registration *r,
 	/* Behind a kernel that died nothing runs either. */
 	if (pinring_cuda_stop(gpu, device) != -EBUSY &&
 	    pinring_gpu_try_enter(gpu)) {
-		gpu->cuda->host_unregister(r->base);
+		gone = !gpu->cuda->host_unregister(r->base);
 		pinring_gpu_leave(gpu);
-		gone = true;
 	}
 	pinring_cuda_go_on(gpu, NULL);
 	pthread_mutex_unlock(&gpu->lock);

@@ -431,15 +431,16 @@ TEST_F(cuda, every_call_fails_once)
 				}
 			}
 			after = look();
-			EXPECT_EQ(before.contexts, after.contexts);
-			EXPECT_EQ(before.streams, after.streams) {
+			/* Or less: what the driver did not take back before. */
+			EXPECT_GE(before.contexts, after.contexts);
+			EXPECT_GE(before.streams, after.streams) {
 				TH_LOG("%s %d", symbols[i], nth);
 			}
-			EXPECT_EQ(before.registered, after.registered) {
+			EXPECT_GE(before.registered, after.registered) {
 				TH_LOG("%s %d", symbols[i], nth);
 			}
-			EXPECT_EQ(before.allocated, after.allocated);
-			EXPECT_EQ(before.modules, after.modules);
+			EXPECT_GE(before.allocated, after.allocated);
+			EXPECT_GE(before.modules, after.modules);
 		}
 	}
 	EXPECT_LT(15, failed);

@@ -437,6 +437,27 @@ TEST_F_TIMEOUT(relink, a_command_that_does_not_end_is_waited_for_so_long_only, 1
 	ASSERT_OK(BLENDS(self->ex, operation));
 }
 
+/* At an address that is mapped anew a GPU would go on finding them. */
+TEST_F(relink, pages_that_the_driver_does_not_take_back_stay)
+{
+	struct pinring_region_config rc = pinring_region_defaults(1 << 20);
+	struct pinring_executor *ex;
+	struct pinring_region *r;
+	void *at;
+
+	self->lost = true; /* its registration */
+	ASSERT_OK(pinring_region_create(self->device, &rc, &r));
+	at = pinring_region_at(r, 4096, 4096);
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &ex));
+	ASSERT_EQ(0, pinring_executor_attach(ex, r));
+	fail("cuMemHostUnregister", 1, 999);
+	EXPECT_EQ(0, pinring_executor_close(ex, 10 * SECOND));
+	EXPECT_EQ(0, look().planned);
+	pinring_region_close(r);
+	EXPECT_EQ(0, msync(at, 4096, MS_ASYNC));
+	ASSERT_OK(ADDS(self->ex));
+}
+
 /* Behind a kernel that hangs nothing is registered; what was so stays, and mapped. */
 TEST_F_TIMEOUT(relink, pages_that_cannot_be_given_back_stay, 120)
 {
