@@ -252,7 +252,7 @@ static inline int pinring_duplex_call(struct pinring_duplex_caller *c,
 		rc = pinring_duplex_pop(c, reply);
 		if (rc != -EAGAIN)
 			return rc;
-		/* One: none and two are slower (shared/peers.md, 7). */
+		/* One: none and two are slower (docs/duplex.md). */
 		pinring_pause();
 	}
 	return pinring_duplex_pop_wait(c, reply, timeout_ns);

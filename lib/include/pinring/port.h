@@ -8,7 +8,7 @@
  * both are free on x86, and ThreadSanitizer understands them, which it does not
  * for stand-alone fences. On the device the words travel relaxed at system
  * scope, and the fences below do the ordering once per message instead of once
- * per poll (shared/gpu.md, "Ring protocol", 4).
+ * per poll, where an acquire would invalidate a cache.
  */
 #ifndef PINRING_PORT_H
 #define PINRING_PORT_H
