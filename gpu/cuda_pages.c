@@ -87,6 +87,18 @@ static int register_pages(struct registration *r, struct pinring_device *device,
 		       0;
 }
 
+/* Every call fails in it; and what is registered there goes with it. */
+static bool context_died(const struct pinring_gpu *gpu)
+{
+	cuda_result rc = CUDA_OK;
+	unsigned int i;
+
+	for (i = 0; i < PINRING_GPU_LOOPS; i++)
+		if (gpu->streams[i] && (!rc || rc == CUDA_NOT_READY))
+			rc = gpu->cuda->stream_query(gpu->streams[i]);
+	return rc && rc != CUDA_NOT_READY;
+}
+
 /* False: it is as it was. */
 static bool unregister_pages(struct registration *r,
 			     struct pinring_device *device)
@@ -100,7 +112,8 @@ static bool unregister_pages(struct registration *r,
 	/* Behind a kernel that died nothing runs either. */
 	if (pinring_cuda_stop(gpu, device) != -EBUSY &&
 	    pinring_gpu_try_enter(gpu)) {
-		gone = !gpu->cuda->host_unregister(r->base);
+		gone = !gpu->cuda->host_unregister(r->base) ||
+		       context_died(gpu);
 		pinring_gpu_leave(gpu);
 	}
 	pinring_cuda_go_on(gpu, NULL);
