@@ -26,7 +26,7 @@ run()
 }
 
 for program in executor_operations executor_hostile executor_lifecycle executor_bounds \
-	executor_services executor_link executor_memory executor_kernels wave; do
+	executor_services executor_link executor_memory executor_kernels executor_fuzz wave; do
 	run "$program" "$program"
 done
 export FAKE_CUDA=dmabuf
