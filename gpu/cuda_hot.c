@@ -137,15 +137,21 @@ static struct pinring_executor *find_hung(const struct pinring_gpu *gpu,
 		const uint64_t completed = pinring_load_word(&control->completed);
 		const uint64_t progress =
 			completed + pinring_load_word(&control->heartbeat);
+		/* The last wish, which is that it leaves, or ends: it is about to. */
+		const bool obeys = pinring_load_word(&control->reached) >> 32 ==
+				   pinring_load_word(&control->wanted) >> 32;
 
 		still[i].ns += passed;
-		if (progress != still[i].progress ||
+		if (progress != still[i].progress || obeys ||
 		    ex->config.watchdog_ms == PINRING_WATCHDOG_NEVER ||
 		    (pinring_load_word(&control->taken) == completed &&
 		     !pinring_load_word(&control->fed)))
 			still[i].ns = 0;
 		still[i].progress = progress;
-		if (__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE) ||
+		/* One that died holds up nobody: the driver says so itself. */
+		if ((__atomic_load_n(&ex->hung, __ATOMIC_ACQUIRE) && !obeys &&
+		     __atomic_load_n(&control->error_reason, __ATOMIC_RELAXED) ==
+			     PINRING_REASON_HUNG) ||
 		    still[i].ns > ex->config.watchdog_ms * 1000000ll)
 			return ex;
 	}

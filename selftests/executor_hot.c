@@ -306,6 +306,7 @@ TEST_F_TIMEOUT(relink, one_that_faults, 120)
 
 	self->lost = true; /* threads of a dead GPU */
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	ASSERT_OK(add_text(self->other, "blend", blend, &operation));
 	ASSERT_OK(add_hot(self->ex, "lasts", lasts, &operation));
 	c = whole(self, operation);
 	c.count = 1;
@@ -314,6 +315,8 @@ TEST_F_TIMEOUT(relink, one_that_faults, 120)
 	EXPECT_EQ(-EPIPE, pinring_executor_wait(self->ex, ticket, 20 * SECOND, &done));
 	SAYS("failed at command 7");
 	EXPECT_EQ(-EPIPE, add_hot(self->ex, "k0", PLUS("k0", "2"), &operation));
+	/* That of another is refused by what the driver says, if it does. */
+	ASSERT_NE(-EBUSY, add_hot(self->other, "k0", PLUS("k0", "2"), &operation));
 	set_gate(self, 0);
 }
 
@@ -378,6 +381,95 @@ TEST_F_TIMEOUT(relink, a_driver_that_does_not_come_back, 120)
 	pthread_join(thread, NULL);
 	pinring_executor_close(self->other, SECOND);
 	self->ex = self->other = NULL;
+}
+
+/* The watchdog was wrong: its command has ended, and so has its loop. */
+TEST_F_TIMEOUT(relink, one_that_failed_and_came_back_holds_up_nobody, 120)
+{
+	struct pinring_executor *slow;
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint32_t first, operation;
+	uint64_t ticket;
+
+	self->config.watchdog_ms = 1000;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
+	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
+	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
+	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	c = whole(self, operation);
+	c.count = 1;
+	ASSERT_OK(pinring_executor_submit(slow, &c, &ticket));
+	EXPECT_EQ(-EPIPE, pinring_executor_wait(slow, ticket, 20 * SECOND, &done));
+	EXPECT_EQ(-EBUSY, add_hot(self->ex, "k0", PLUS("k0", "2"), &operation));
+	SAYS("an executor hangs");
+	set_gate(self, 0);
+	EXPECT_TRUE(COMES_TRUE(!add_hot(self->ex, "k0", PLUS("k0", "2"), &operation)));
+	set_gate(self, 1);
+	ASSERT_OK(runs(self, self->ex, operation, 1, 2));
+	pinring_executor_close(slow, SECOND);
+}
+
+static void *open_gate(void *arg)
+{
+	sleep(5);
+	set_gate(arg, 0);
+	return NULL;
+}
+
+/*
+ * While all wait for a long command, of an executor that has the time: one that left in
+ * the middle of its own shows no life either.
+ */
+TEST_F_TIMEOUT(relink, one_that_left_in_a_forward_does_not_hang, 120)
+{
+	struct pinring_device_slot *slots = (void *)self->at_a;
+	struct pinring_executor *slow, *waits;
+	uint32_t first, operation, hot;
+	struct pinring_completion done;
+	struct pinring_command c;
+	uint64_t ticket;
+	pthread_t thread;
+
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
+	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
+	self->config.watchdog_ms = 1000;
+	ASSERT_OK(pinring_executor_start(self->device, &self->config, &waits));
+	ASSERT_EQ(0, pinring_executor_attach(waits, self->r));
+	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
+	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
+	/* 64 commands for one that takes none. */
+	ASSERT_EQ(0, pinring_executor_connect(waits, self->other, 4));
+	ASSERT_OK(pinring_executor_pause(self->other));
+	ASSERT_OK(pinring_executor_wait_state(self->other, PINRING_STATE_PAUSED, 20 * SECOND));
+	for (uint32_t n = 0; n < 64; n++) {
+		c = (struct pinring_command){ .id = n, .operation = PINRING_OP_NOP };
+		pinring_pack_command(slots[n].word, &c);
+	}
+	c = (struct pinring_command){
+		.id = 9, .operation = PINRING_OP_FORWARD, .count = 64,
+		.a = { self->a.offset, 0 },
+	};
+	ASSERT_OK(pinring_executor_submit(waits, &c, NULL));
+	c = whole(self, operation);
+	c.count = 1;
+	ASSERT_OK(pinring_executor_submit(slow, &c, &ticket));
+	gpu->stall_loads = 1;
+	ASSERT_EQ(0, pthread_create(&thread, NULL, open_gate, self));
+	EXPECT_EQ(0, add_hot(self->ex, "k0", PLUS("k0", "2"), &hot)) {
+		TH_LOG("%s", pinring_error());
+	}
+	pthread_join(thread, NULL);
+	ASSERT_OK(pinring_executor_wait(slow, ticket, 20 * SECOND, &done));
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(waits));
+	/* What it forwards lies in a. */
+	ASSERT_OK(pinring_executor_activate(self->other));
+	pinring_executor_close(waits, 20 * SECOND);
+	for (int i = 0; i < COUNT; i++)
+		self->at_a[i] = (float)(i % 1000);
+	set_gate(self, 1);
+	ASSERT_OK(runs(self, self->ex, hot, 1, 2));
+	pinring_executor_close(slow, 20 * SECOND);
 }
 
 TEST_F_TIMEOUT(relink, a_child_of_fork_is_refused_and_may_close, 120)
