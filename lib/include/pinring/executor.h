@@ -211,8 +211,10 @@ pinring_executor_start(struct pinring_device *device,
  * Queue a command. *ticket (may be NULL if detached) names it for poll and
  * wait; command->id is the caller's own and comes back in the completion.
  * -EAGAIN: the command submitted `depth` before this one is in flight or was not
- * collected; -EPIPE: draining, terminated or failed; -EINVAL: a field does not
- * fit its bits.
+ * collected; -EPIPE: it was told to drain or to end, or failed, or ended by itself
+ * (idle_ms, commands_max) and the window is full: before that, who waits hears of it,
+ * since looking would cost every command a cache line; -EINVAL: a field does not fit
+ * its bits.
  */
 PINRING_API int pinring_executor_submit(struct pinring_executor *executor,
 					const struct pinring_command *command,
