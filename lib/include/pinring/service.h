@@ -37,7 +37,8 @@ struct pinring_request {
  * Returns 0 or -errno, the command's status. Called by one thread of the library,
  * one request after another; what it writes to dst the kernel sees. It may submit
  * commands to other executors, and to this one if that is shared between threads,
- * but not wait for these.
+ * but not wait for these. What the loops on a GPU pause for (executor.h: attaching a
+ * region, a kernel) it cannot have meanwhile, there: -EBUSY, after 10 s.
  */
 typedef int pinring_serve_fn(void *context, struct pinring_request *request);
 
