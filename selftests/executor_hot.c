@@ -352,9 +352,7 @@ TEST_F_TIMEOUT(relink, a_driver_that_does_not_come_back, 120)
 
 	self->lost = true;
 	self->config.watchdog_ms = 1000;
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
-	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
-	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
+	ASSERT_OK(start_lasting(self, &slow, &operation));
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
 	c = whole(self, operation);
 	c.count = 1;
@@ -393,9 +391,7 @@ TEST_F_TIMEOUT(relink, one_that_failed_and_came_back_holds_up_nobody, 120)
 	uint64_t ticket;
 
 	self->config.watchdog_ms = 1000;
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
-	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
-	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
+	ASSERT_OK(start_lasting(self, &slow, &operation));
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
 	c = whole(self, operation);
 	c.count = 1;
@@ -431,12 +427,10 @@ TEST_F_TIMEOUT(relink, one_that_left_in_a_forward_does_not_hang, 120)
 	uint64_t ticket;
 	pthread_t thread;
 
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
-	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
+	ASSERT_OK(start_lasting(self, &slow, &operation));
 	self->config.watchdog_ms = 1000;
 	ASSERT_OK(pinring_executor_start(self->device, &self->config, &waits));
 	ASSERT_EQ(0, pinring_executor_attach(waits, self->r));
-	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
 	ASSERT_OK(add_text(self->ex, "blend", blend, &first));
 	/* 64 commands for one that takes none. */
 	ASSERT_EQ(0, pinring_executor_connect(waits, self->other, 4));

@@ -15,6 +15,14 @@ static const char counting[] =
 	"	if (!args->worker) dst[0] += 1;\n"
 	"}\n";
 
+#define NEEDS_HOST_KERNELS() \
+	do { \
+		if (self->on_gpu) { \
+			SKIP(return, "kernels are the host's, here"); \
+		} \
+		NEEDS_COMPILER(); \
+	} while (0)
+
 static int add_counting(struct pinring_executor *ex, uint32_t *operation)
 {
 	struct pinring_kernel_config c = PINRING_INIT(struct pinring_kernel_config);
@@ -40,10 +48,7 @@ TEST_F_TIMEOUT(link, a_kernel_goes_only_when_no_forwarded_command_runs_it, 120)
 	uint32_t operation;
 	uint64_t ticket;
 
-	if (self->on_gpu) {
-		SKIP(return, "kernels are the host's, here");
-	}
-	NEEDS_COMPILER();
+	NEEDS_HOST_KERNELS();
 	for (int round = 0; round < 10; round++) {
 		ASSERT_OK(add_counting(self->to, &operation));
 		c = counts(self, operation, 0);
@@ -71,10 +76,7 @@ TEST_F(link, a_kernel_stays_while_the_peer_does_not_answer)
 	struct pinring_command c;
 	uint32_t operation;
 
-	if (self->on_gpu) {
-		SKIP(return, "kernels are the host's, here");
-	}
-	NEEDS_COMPILER();
+	NEEDS_HOST_KERNELS();
 	sem_init(&entered, 0, 0);
 	sem_init(&released, 0, 0);
 	ASSERT_OK(add_counting(self->to, &operation));
@@ -101,10 +103,7 @@ TEST_F_TIMEOUT(link, a_kernel_stays_while_a_bounded_peer_runs_it, 60)
 	struct pinring_command c;
 	uint32_t operation;
 
-	if (self->on_gpu) {
-		SKIP(return, "kernels are the host's, here");
-	}
-	NEEDS_COMPILER();
+	NEEDS_HOST_KERNELS();
 	config.kind = PINRING_EXECUTOR_HOST;
 	config.threads = 1;
 	config.commands_max = 1;
@@ -136,10 +135,7 @@ TEST_F(link, a_peer_whose_kernel_faults_is_told)
 	struct pinring_command c;
 	uint32_t operation;
 
-	if (self->on_gpu) {
-		SKIP(return, "kernels are the host's, here");
-	}
-	NEEDS_COMPILER();
+	NEEDS_HOST_KERNELS();
 	ASSERT_OK(add_counting(self->to, &operation));
 	c = counts(self, operation, 1);
 	write_down(self, 0, &c);
@@ -160,10 +156,7 @@ TEST_F_TIMEOUT(link, a_peer_that_hangs_is_told, 120)
 	struct pinring_command c;
 	uint32_t operation;
 
-	if (self->on_gpu) {
-		SKIP(return, "kernels are the host's, here");
-	}
-	NEEDS_COMPILER();
+	NEEDS_HOST_KERNELS();
 	ASSERT_OK(make(self, false, 0, 200, &to));
 	ASSERT_EQ(0, pinring_executor_attach(to, self->r));
 	ASSERT_EQ(1, pinring_executor_connect(self->from, to, 4));

@@ -478,9 +478,7 @@ TEST_F_TIMEOUT(relink, pages_that_cannot_be_given_back_stay, 120)
 		ASSERT_EQ(1 + i, pinring_executor_attach(self->ex, kept[i]));
 	}
 	self->config.watchdog_ms = 1000;
-	ASSERT_OK(pinring_executor_start(self->device, &self->config, &slow));
-	ASSERT_EQ(0, pinring_executor_attach(slow, self->r));
-	ASSERT_OK(add_text(slow, "lasts", lasts, &operation));
+	ASSERT_OK(start_lasting(self, &slow, &operation));
 	registered = look().registered;
 	c = whole(self, operation);
 	c.count = 1;

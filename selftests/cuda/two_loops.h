@@ -110,6 +110,17 @@ static inline int add_text(struct pinring_executor *ex, const char *name, const 
 	return add_flagged(ex, name, text, 0, operation);
 }
 
+/* One more, with a kernel that lasts until the gate is open. */
+static inline int start_lasting(const FIXTURE_DATA(relink) *self, struct pinring_executor **ex,
+				uint32_t *operation)
+{
+	int rc = pinring_executor_start(self->device, &self->config, ex);
+
+	if (!rc)
+		rc = pinring_executor_attach(*ex, self->r);
+	return rc ? rc : add_text(*ex, "lasts", lasts, operation);
+}
+
 static inline struct pinring_command whole(const FIXTURE_DATA(relink) *self, uint32_t operation)
 {
 	return (struct pinring_command){
