@@ -43,8 +43,8 @@ static void on_fault(int signal, siginfo_t *info, void *context)
 	if (self && self->guard)
 		siglongjmp(*self->guard, 1);
 	/*
-	 * Of no address: on its way back from a call the kernel could not write what it
-	 * has to, for rseq or a signal, since fail-nth refused it. The call was made.
+	 * Of no address, behind a call that was to fail: seen once in some 2 million
+	 * calls, and why it comes is not proven. The call was made.
 	 */
 	if (info->si_code == SI_KERNEL && self && self->failing)
 		return;
