@@ -439,7 +439,7 @@ c_tests := $(filter-out $(if $(HAVE_CXX),,cuda_%),$(patsubst selftests/%.c,%,$(s
 sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh)))
 # Where several threads or processes meet; ThreadSanitizer looks at these. Not at those
 # on the fake GPU: what that finds at an address of its own it takes for two words.
-concurrent := $(filter-out $(on_fake_gpu),$(filter ring_% duplex% party wait% poll outlet% doorbell region wave executor_% cuda_%,$(c_tests)))
+concurrent := $(filter-out $(on_fake_gpu),$(filter ring_% duplex% party wait% poll outlet% doorbell region region_share object wave executor_% cuda_%,$(c_tests)))
 
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all
@@ -480,8 +480,9 @@ bench-gpu:
 		--json $(or $(JSON),bench/results) || [ $$? -eq 4 ]; }
 
 # Within 8 minutes; TESTS="wave gpu" picks, see selftests/gpu/check.
-gpu_programs := executor_lifecycle executor_operations executor_hostile executor_bounds \
-	executor_services executor_shared executor_link executor_memory wave executor_kernels gpu/soak gpu/bounded gpu/kernel_fault gpu/memory
+gpu_programs := executor_config executor_lifecycle executor_many executor_operations \
+	executor_hostile executor_bounds executor_services executor_shared executor_link executor_memory \
+	executor_kernels wave gpu/soak gpu/bounded gpu/kernel_fault gpu/memory
 check-gpu:
 	$(Q)$(if $(cuda_sms),,echo 'make check-gpu: skipped: there is no nvcc of CUDA 12.8 or later'; exit 0;) \
 		$(on_gpu) tools build/gpu/bench/pinring-bench-gpu $(gpu_programs:%=build/gpu/selftests/%) && \
@@ -542,7 +543,7 @@ $(BUILD)/vm/tests/%: selftests/kmod/%.c $(STAMP)
 # The library's own tests, unchanged, on the module's regions. The linker has a
 # word to say of libnuma and getaddrinfo(), which nobody calls.
 # ON_MODULE picks; all of them take a quarter of an hour in there.
-ON_MODULE ?= region region_named doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast ring_chain ring_verbs
+ON_MODULE ?= device region region_share region_named object doorbell doorbell_module wait ring_spsc ring_lanes ring_broadcast ring_chain ring_verbs
 on_module := $(if $(filter all,$(ON_MODULE)),$(filter-out harness_test linear% steps kernel_math bench_report cuda_% $(on_fake_gpu) executor_kernels executor_dynamic executor_fault,$(c_tests)),$(ON_MODULE))
 # An emulated machine with a debug kernel takes a hundred times as long.
 $(BUILD)/vm/tests/lib_doorbell: private CPPFLAGS += -DTURNS=50000u -DASLEEP_TURNS=5000u

@@ -4,7 +4,6 @@
  */
 #include <kselftest_harness.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -12,19 +11,10 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 
-#include <pinring/pinring.h>
+#include "held.h"
+#include "sanitized.h"
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include <pinring/pinring.h>
 
 #define SECOND 1000000000ll
 
@@ -91,17 +81,6 @@ static bool comes_to_be_armed(const struct pinring_doorbell_lines *lines)
 		usleep(50);
 	}
 	return true;
-}
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = -3; /* its own, . and .. */
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* Rings until told to stop, or `turns` times, each after the last was seen. */

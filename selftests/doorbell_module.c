@@ -5,10 +5,11 @@
  */
 #include <kselftest_harness.h>
 
-#include <dirent.h>
 #include <poll.h>
 #include <signal.h>
 #include <sys/wait.h>
+
+#include "held.h"
 
 #include <pinring/pinring.h>
 
@@ -49,17 +50,6 @@ static struct pinring_doorbell_lines *lines_of(struct pinring_region *region,
 		return NULL;
 	return pinring_region_at(region, o.offset,
 				 sizeof(struct pinring_doorbell_lines));
-}
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = -3; /* its own, . and .. */
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 static bool ended_well(pid_t child)

@@ -25,8 +25,9 @@ run()
 	fi
 }
 
-for program in executor_operations executor_hostile executor_lifecycle executor_bounds \
-	executor_services executor_link executor_memory executor_kernels executor_fuzz wave; do
+for program in executor_operations executor_hostile executor_lifecycle executor_config \
+	executor_many executor_bounds executor_services executor_link executor_memory \
+	executor_kernels executor_fuzz wave; do
 	run "$program" "$program"
 done
 export FAKE_CUDA=dmabuf

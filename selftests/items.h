@@ -9,17 +9,7 @@
 
 #include <pinring/port.h>
 
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
+#include "sanitized.h"
 
 /* splitmix64 (Steele, 2014): a bijection, so one word alone tells its number. */
 static inline uint64_t item_mix(uint64_t x)

@@ -5,7 +5,6 @@
  */
 #include <kselftest_harness.h>
 
-#include <dirent.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <sched.h>
@@ -13,6 +12,8 @@
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <uapi/pinring.h>
+
+#include "held.h"
 
 #include <pinring/pinring.h>
 
@@ -57,17 +58,6 @@ static bool ended_well(pid_t child)
 
 	return waitpid(child, &status, 0) == child && WIFEXITED(status) &&
 	       WEXITSTATUS(status) == 0;
-}
-
-static int count_fds(void)
-{
-	DIR *d = opendir("/proc/self/fd");
-	int n = -3; /* its own, . and .. */
-
-	while (readdir(d))
-		n++;
-	closedir(d);
-	return n;
 }
 
 /* A child as another user, with the device that root opened for it. */

@@ -12,21 +12,10 @@
 #include <time.h>
 
 #include "kills.h"
+#include "sanitized.h"
 #include "take_cpu.h"
 
 #include <pinring/pinring.h>
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-#define SANITIZED 1
-#endif
-#ifndef SANITIZED
-#define SANITIZED 0
-#endif
 
 #define SLOT_MAX 4096
 
