@@ -441,17 +441,22 @@ sh_tests := $(filter-out lib.sh tool_lib.sh,$(notdir $(wildcard selftests/*.sh))
 # on the fake GPU: what that finds at an address of its own it takes for two words.
 concurrent := $(filter-out $(on_fake_gpu),$(filter ring_% duplex% party wait% poll outlet% doorbell region region_share object wave executor_% cuda_%,$(c_tests)))
 
+# The machines boot two at a time; the debug kernel's takes as long as all the others.
+vm_rows := linux_debug.sh $(filter-out linux_debug.sh,$(filter linux_%,$(sh_tests)))
+
 check: deps-check
 	$(Q)$(anew) MAKELEVEL=0 all
 	$(Q)$(anew) SANITIZE=address,undefined tests tools
 	$(Q)$(anew) SANITIZE=thread tests
 	$(Q)$(anew) CC=clang lib tools tests
 	$(Q)$(anew) MAKELEVEL=0 vm-tests
-	$(Q)PINRING=$(CURDIR)/build/tools/pinring BUILD=$(CURDIR)/build selftests/run -o build/check \
+	$(Q)PINRING=$(CURDIR)/build/tools/pinring BUILD=$(CURDIR)/build selftests/run -o build/check -b ahead -l vm \
+		ahead:selftests/kernels.sh \
+		$(patsubst %,sh:selftests/%,$(filter-out kernels.sh linux_%,$(sh_tests))) \
 		$(c_tests:%=gcc:build/selftests/%) \
-		$(sh_tests:%=sh:selftests/%) \
 		$(c_tests:%=asan:build/address-undefined/selftests/%) \
-		$(concurrent:%=tsan:build/thread/selftests/%)
+		$(concurrent:%=tsan:build/thread/selftests/%) \
+		$(patsubst %,vm:selftests/%,$(vm_rows))
 
 # KILLS processes of each kind; KINDS="ring_mpmc_death duplex_death" picks.
 KILLS ?= 10000

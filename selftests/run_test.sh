@@ -236,6 +236,48 @@ check "programs start with SIGINT at its default" "$run" "$tmp/interrupted"
 check "-j 3 runs all" "$run" -j 3 "$tmp/good" "a:$tmp/good" "b:$tmp/good" "$tmp/good" "$tmp/four"
 last_line "... and counts all" "8 passed, 0 failed, 5 skipped"
 
+# Says when it comes and goes, after what the others said.
+program notes <<END
+echo 1..1
+me=\${0##*/}
+echo "+\$me" >>"$tmp/noted"
+sleep 0.3
+echo "-\$me" >>"$tmp/noted"
+echo ok 1
+END
+cp "$tmp/notes" "$tmp/a"
+cp "$tmp/notes" "$tmp/b"
+cp "$tmp/notes" "$tmp/z"
+: >"$tmp/noted"
+check "-b and -l run all" "$run" -b beside -l last "last:$tmp/z" "last:$tmp/z" "last:$tmp/z" \
+	"$tmp/a" "beside:$tmp/b" "$tmp/a" "beside:$tmp/b"
+last_line "... and count all" "7 passed, 0 failed, 0 skipped"
+# there WHO...: whether they were there at the same time, once at least
+# shellcheck disable=SC2317
+there()
+{
+	awk -v want="$*" '
+		{ n[substr($0, 2)] += /^\+/ ? 1 : -1 }
+		{
+			now = ""
+			for (who in n)
+				for (i = 0; i < n[who]; i++)
+					now = now who
+			split(want, each, " ")
+			all = 1
+			for (i in each) {
+				all = all && sub(each[i], "", now)
+			}
+			found = found || all
+		}
+		END { exit !found }' "$tmp/noted"
+}
+check "... of -b beside the others" there a b
+check "... of -l two" there z z
+expect_exit 1 "... no three" there z z z
+expect_exit 1 "... nor others beside them" there a z
+expect_exit 1 "... and of -b one" there b b
+
 # lib.sh itself, through the same door
 program half <<END
 . "$top/selftests/lib.sh"
