@@ -361,6 +361,8 @@ long long knob_read(unsigned int knob);
 int knob_write(unsigned int knob, const char *text);
 void trace_off(void);
 void fail_init(void);
+void strays_begin(void);
+void strays_end(FILE *f);
 void fail_open(struct worker *w);
 void scarce_begin(void);
 void scarce_end(void);

@@ -6,6 +6,7 @@
 #include <linux/capability.h>
 #include <signal.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 /*
@@ -97,6 +98,36 @@ void fail_init(void)
 	write_file("/sys/kernel/debug/fail_usercopy/verbose", "0");
 	/* Nor other events for the sake of ours: each takes long to switch. */
 	write_file("/sys/kernel/tracing/options/record-cmd", "0");
+}
+
+/*
+ * A SIGSEGV of the kernel's own has no address, only a stack of who sent it. That is
+ * kept where other events do not push it out.
+ */
+#define STRAYS "/sys/kernel/tracing/instances/strays/"
+#define SIGNALS STRAYS "events/signal/signal_generate/"
+#define OWN_SEGV "sig == 11 && code == 128" /* SI_KERNEL */
+
+void strays_begin(void)
+{
+	if (mkdir(STRAYS, 0700))
+		return;
+	write_file(SIGNALS "filter", OWN_SEGV);
+	write_file(SIGNALS "trigger", "stacktrace if " OWN_SEGV);
+	write_file(SIGNALS "enable", "1");
+}
+
+void strays_end(FILE *f)
+{
+	char text[4096];
+	ssize_t n = 0;
+	int fd = open(STRAYS "trace", O_RDONLY | O_CLOEXEC);
+
+	while (f && fd >= 0 && (n = read(fd, text, sizeof(text))) > 0)
+		fwrite(text, 1, (size_t)n, f);
+	if (fd >= 0)
+		close(fd);
+	rmdir(STRAYS);
 }
 
 /*
