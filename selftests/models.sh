@@ -21,8 +21,8 @@ explore()
 	model=$top/selftests/models/$1
 	shift
 	rm -f pan* ./*.trail
-	spin -a "$@" "$model" && cc -O2 -w -DSAFETY -DCOLLAPSE -o pan pan.c &&
-		./pan -m500000 -w23 >found || return 2
+	spin -a "$@" "$model" && cc -O1 -w -DSAFETY -DCOLLAPSE -o pan pan.c &&
+		./pan -m500000 -w25 >found || return 2
 	cat found
 	grep -q 'max search depth too small\|out of memory' found && return 2
 	grep -q 'errors: 0' found && return 0
