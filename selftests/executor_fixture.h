@@ -79,7 +79,7 @@ static inline struct pinring_command bad(uint32_t id)
 
 /* Of the region attached first. */
 static inline struct pinring_command fill(uint32_t id, uint64_t offset, uint64_t count,
-				   float value)
+					  float value)
 {
 	return (struct pinring_command){
 		.id = id, .operation = PINRING_OP_FILL, .count = count,
@@ -88,7 +88,7 @@ static inline struct pinring_command fill(uint32_t id, uint64_t offset, uint64_t
 }
 
 static inline struct pinring_command steps(uint32_t id, const struct pinring_wave *wave,
-				    uint64_t count)
+					   uint64_t count)
 {
 	return (struct pinring_command){
 		.id = id, .operation = PINRING_OP_WAVE_STEP, .count = count,
