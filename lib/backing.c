@@ -22,34 +22,37 @@
 #endif
 
 /*
- * Maps at a multiple of the page size, so that the kernel may use huge pages:
- * reserve more, place inside, give back the rest.
+ * Maps at a multiple of the page size, so that the kernel may use huge pages: where the
+ * kernel likes, which mostly is such a place; else where there was space a moment ago.
+ * Never over a reservation of our own: a MAP_FIXED that fails, as that of hugetlb pages
+ * does which are not to be had, may leave a gap there (vms_abort_munmap_vmas() in Linux),
+ * and to give back the reservation would then unmap what another thread put into it.
  */
 void *pinring_backing_map(int fd, uint64_t size, uint64_t align)
 {
-	unsigned char *space, *base;
-	uint64_t lead;
-	void *map;
+	unsigned char *at = NULL;
+	void *map, *space;
 
-	space = mmap(NULL, size + align, PROT_NONE,
-		     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-	if (space == MAP_FAILED)
-		return MAP_FAILED;
-	base = (unsigned char *)(((uintptr_t)space + align - 1) & ~(align - 1));
-	map = mmap(base, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
-		   fd, 0);
-	if (map == MAP_FAILED) {
-		int saved = errno;
-
+	for (int tries = 0; tries < 64; tries++) {
+		map = mmap(at, size, PROT_READ | PROT_WRITE,
+			   MAP_SHARED | (at ? MAP_FIXED_NOREPLACE : 0), fd, 0);
+		if (map == MAP_FAILED && errno != EEXIST)
+			return MAP_FAILED;
+		if (map != MAP_FAILED) {
+			if (!((uintptr_t)map & (align - 1)))
+				goto mapped;
+			munmap(map, size);
+		}
+		space = mmap(NULL, size + align, PROT_NONE,
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (space == MAP_FAILED)
+			return MAP_FAILED;
+		at = (unsigned char *)(((uintptr_t)space + align - 1) & ~(align - 1));
 		munmap(space, size + align);
-		errno = saved;
-		return MAP_FAILED;
 	}
-	lead = (uint64_t)(base - space);
-	if (lead)
-		munmap(space, lead);
-	if (lead < align)
-		munmap(base + size, align - lead);
+	errno = EAGAIN; /* other threads took each of these places */
+	return MAP_FAILED;
+mapped:
 	/* Without effect on hugetlb; a refusal costs huge pages, nothing else. */
 	if (align == PINRING_HUGE_PAGE)
 		(void)madvise(map, size, MADV_HUGEPAGE);

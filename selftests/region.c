@@ -9,10 +9,12 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stddef.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 
 #include "region_test.h"
+#include "sanitized.h"
 
 #define HUGE_PAGE (2 * MIB)
 
@@ -415,6 +417,49 @@ TEST_F(region, at_stays_inside)
 	EXPECT_EQ(NULL, pinring_region_at(self->r, size + 1, 0));
 	EXPECT_EQ(NULL, pinring_region_at(self->r, 100, UINT64_MAX));
 	EXPECT_EQ(NULL, pinring_region_at(self->r, UINT64_MAX, 2));
+}
+
+/* Maps and looks whether it is all there, until *over. */
+struct neighbour {
+	pthread_t thread;
+	bool over; /* written by the test, relaxed: nothing goes with it */
+	unsigned long rounds, lost; /* written by the thread; read after it is joined */
+};
+
+static void *maps_beside(void *arg)
+{
+	struct neighbour *n = arg;
+	unsigned char present[HUGE_PAGE / 4096];
+	void *map[8];
+
+	while (!__atomic_load_n(&n->over, __ATOMIC_RELAXED)) {
+		for (size_t i = 0; i < ARRAY_SIZE(map); i++)
+			map[i] = mmap(NULL, HUGE_PAGE, PROT_READ,
+				      MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		for (size_t i = 0; i < ARRAY_SIZE(map); i++) {
+			n->lost += mincore(map[i], HUGE_PAGE, present) != 0;
+			munmap(map[i], HUGE_PAGE);
+		}
+		n->rounds++;
+	}
+	return NULL;
+}
+
+/* Also where there are no hugetlb pages, which is known when they cannot be mapped. */
+TEST_F(region, creating_one_unmaps_nothing_of_another_thread)
+{
+	struct neighbour n = { .over = false };
+
+	ASSERT_EQ(0, pthread_create(&n.thread, NULL, maps_beside, &n));
+	for (int i = 0; i < (SANITIZED ? 1000 : 5000); i++) {
+		ASSERT_EQ(0, CREATE());
+		pinring_region_close(self->r);
+		self->r = NULL;
+	}
+	__atomic_store_n(&n.over, true, __ATOMIC_RELAXED);
+	pthread_join(n.thread, NULL);
+	EXPECT_GT(n.rounds, 0);
+	EXPECT_EQ(0, n.lost);
 }
 
 /* ------------------------------------------------------------------ errors */

@@ -44,6 +44,23 @@ TEST_F(region, attach_maps_the_same_memory_and_keeps_its_own_descriptor)
 	pinring_region_close(other);
 }
 
+/* Else the kernel could use no huge pages there. */
+TEST_F(region, what_is_a_multiple_of_a_huge_page_is_attached_at_one)
+{
+	struct pinring_region *other[9];
+
+	self->config.size = 4 * MIB;
+	self->config.flags = PINRING_REGION_SMALL_PAGES;
+	ASSERT_EQ(0, CREATE());
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++) {
+		ASSERT_EQ(0, pinring_region_attach(self->device, pinring_region_fd(self->r),
+						   &other[i]));
+		EXPECT_EQ(0, (uintptr_t)pinring_region_base(other[i]) % (2 * MIB));
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(other); i++)
+		pinring_region_close(other[i]);
+}
+
 TEST_F(region, nobody_can_shrink_it_under_its_users)
 {
 	/* The module's have no size to set and know no seals. */
