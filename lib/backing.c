@@ -50,7 +50,7 @@ void *pinring_backing_map(int fd, uint64_t size, uint64_t align)
 		at = (unsigned char *)(((uintptr_t)space + align - 1) & ~(align - 1));
 		munmap(space, size + align);
 	}
-	errno = EAGAIN; /* other threads took each of these places */
+	errno = ENOMEM; /* other threads took each of these places */
 	return MAP_FAILED;
 mapped:
 	/* Without effect on hugetlb; a refusal costs huge pages, nothing else. */
