@@ -448,10 +448,11 @@ static void *maps_beside(void *arg)
 /* Also where there are no hugetlb pages, which is known when they cannot be mapped. */
 TEST_F(region, creating_one_unmaps_nothing_of_another_thread)
 {
+	const int rounds = on_module(self->device) ? 100 : SANITIZED ? 1000 : 5000;
 	struct neighbour n = { .over = false };
 
 	ASSERT_EQ(0, pthread_create(&n.thread, NULL, maps_beside, &n));
-	for (int i = 0; i < (SANITIZED ? 1000 : 5000); i++) {
+	for (int i = 0; i < rounds; i++) {
 		ASSERT_EQ(0, CREATE());
 		pinring_region_close(self->r);
 		self->r = NULL;

@@ -283,7 +283,7 @@ static int too_large_for_a_node(int device)
 {
 	struct pinring_ioc_region_create c = ARG(pinring_ioc_region_create);
 
-	c.size = 600ull << 20;
+	c.size = more_than_has(0);
 	c.node = 0;
 	c.flags = PINRING_IOC_STRICT_NODE;
 	return call(device, PINRING_IOC_REGION_CREATE, &c) == -ENOMEM ? 0 : 1;

@@ -238,6 +238,26 @@ TEST_UNUSED static long free_memory(void)
 	return kib;
 }
 
+/*
+ * Bytes of a region that the node has no pages for; 0 if there is no such node. The
+ * kernel can get back some that are in use, but not 64 MiB beyond what is free.
+ */
+TEST_UNUSED static uint64_t more_than_has(int node)
+{
+	char path[64], line[128];
+	long kib = -1;
+	FILE *f;
+
+	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
+	f = fopen(path, "re");
+	while (f && fgets(line, sizeof(line), f))
+		if (sscanf(line, "Node %*d MemFree: %ld kB", &kib) == 1)
+			break;
+	if (f)
+		fclose(f);
+	return kib < 0 ? 0 : (((uint64_t)kib << 10) + (64 << 20)) & ~(HUGE - 1);
+}
+
 #define SOON 10000 /* ms that a wake-up may take on the slowest machine */
 
 TEST_UNUSED static bool fires(int event, int ms)

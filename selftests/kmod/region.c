@@ -132,48 +132,27 @@ TEST(a_node_that_is_not_there_is_refused)
 	}
 }
 
-/* More than a node of the virtual machine has, less than both. */
-#define MORE_THAN_A_NODE (600ull << 20)
-
+/* For all of it there is room on both. */
 TEST(a_full_node_is_left_for_another_one_but_not_if_strict)
 {
-	struct pinring_ioc_region_create c = config(MORE_THAN_A_NODE);
+	const uint64_t more = more_than_has(1);
+	struct pinring_ioc_region_create c = config(more);
 	int fd;
 
 	c.node = 1;
 	c.flags = PINRING_IOC_STRICT_NODE;
 	EXPECT_EQ(-ENOMEM, create(&c));
-	c = config(MORE_THAN_A_NODE);
+	c = config(more);
 	c.node = 1;
 	fd = create(&c);
 	ASSERT_GE(fd, 0);
-	EXPECT_EQ(MORE_THAN_A_NODE, c.huge_bytes);
+	EXPECT_EQ(more, c.huge_bytes);
 	EXPECT_LT(c.node_bytes, c.size);
 	EXPECT_GT(c.node_bytes, 0);
 	close(fd);
 }
 
-/* In KiB; -1 if there is no such node. */
-static long free_on(int node)
-{
-	char path[64], line[128];
-	long kib = -1;
-	FILE *f;
-
-	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Node %*d MemFree: %ld kB", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
-	return kib;
-}
-
-/*
- * All huge pages of a node put by leave it few small ones. The kernel can get back
- * some that are in use, but not as many as we then ask for beyond what is free.
- */
+/* All huge pages of a node put by leave it few small ones. */
 TEST(nor_does_one_of_small_pages_leave_it_if_strict)
 {
 	const long all = sysconf(_SC_PHYS_PAGES) / 512; /* of both nodes */
@@ -182,9 +161,8 @@ TEST(nor_does_one_of_small_pages_leave_it_if_strict)
 	int fd;
 
 	EXPECT_EQ(-ENOMEM, sysfs_set("node1/reserve_pages", all));
-	ASSERT_GE(free_on(1), 0);
-	more = ((uint64_t)free_on(1) << 10) + (64 << 20);
-	more -= more % HUGE;
+	more = more_than_has(1);
+	ASSERT_GT(more, 0);
 	EXPECT_EQ(-ENOMEM, region_on(1, more, small | PINRING_IOC_STRICT_NODE));
 	fd = region_on(1, more, small);
 	EXPECT_GE(fd, 0);
@@ -194,13 +172,15 @@ TEST(nor_does_one_of_small_pages_leave_it_if_strict)
 
 TEST(what_cannot_be_had_leaves_nothing_behind)
 {
-	long before, after;
+	const uint64_t more = more_than_has(0);
 	int users = module_users();
+	long before, after;
 
-	EXPECT_EQ(-ENOMEM, region_on(0, MORE_THAN_A_NODE, PINRING_IOC_STRICT_NODE));
+	ASSERT_GT(more, 0);
+	EXPECT_EQ(-ENOMEM, region_on(0, more, PINRING_IOC_STRICT_NODE));
 	before = free_memory();
 	for (int i = 0; i < 3; i++) {
-		EXPECT_EQ(-ENOMEM, region_on(0, MORE_THAN_A_NODE, PINRING_IOC_STRICT_NODE));
+		EXPECT_EQ(-ENOMEM, region_on(0, more, PINRING_IOC_STRICT_NODE));
 	}
 	/* Half a node and more each time; caches come and go meanwhile. */
 	after = free_memory();
