@@ -3,6 +3,9 @@
 #define _GNU_SOURCE
 #include <ctype.h>
 #include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -33,36 +36,39 @@ static bool has_threads_left(pid_t pid)
 
 	snprintf(path, sizeof(path), "/proc/%d/task", pid);
 	dir = opendir(path);
-	while (dir && n < 4 && readdir(dir))
+	if (!dir)
+		return errno != ENOENT; /* it may have: we are out of descriptors */
+	while (n < 4 && readdir(dir))
 		n++;
-	if (dir)
-		closedir(dir);
+	closedir(dir);
 	return n > 3; /* ., .. and the leader */
 }
 
 /*
  * When the process started, in clock ticks since boot: with the pid, a name that
  * is not used twice. 0: there is no such process, or it is a zombie; UINT64_MAX:
- * /proc does not say.
+ * that cannot be seen, for want of descriptors, or in a /proc that hides others'.
  */
 static uint64_t start_time(pid_t pid)
 {
 	char path[40], text[512], *p;
-	size_t n;
-	FILE *f;
-	int i;
+	ssize_t n;
+	int fd, i;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-	f = fopen(path, "re");
-	if (!f)
-		return access("/proc/self/stat", R_OK) ? UINT64_MAX : 0;
-	n = fread(text, 1, sizeof(text) - 1, f);
-	fclose(f);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0)
+		return kill(pid, 0) && errno == ESRCH ? 0 : UINT64_MAX;
+	n = read(fd, text, sizeof(text) - 1);
+	i = errno;
+	close(fd);
+	if (n < 0)
+		return i == ESRCH ? 0 : UINT64_MAX; /* it went after open */
 	text[n] = '\0';
 	/* Field 2 is a name in brackets, which may hold anything. */
 	p = strrchr(text, ')');
 	if (!p)
-		return 0; /* it went between open and read */
+		return UINT64_MAX;
 	if ((p[2] == 'Z' || p[2] == 'X') && !has_threads_left(pid))
 		return 0;
 	for (i = 2; i < 22 && p; i++)
@@ -122,8 +128,11 @@ struct pinring_party *pinring_party_claim(struct pinring_party *parties,
 
 void pinring_party_leave(struct pinring_party *p, uint64_t owner)
 {
-	/* release: all that this side did comes before */
-	__atomic_store_n(&p->owner, owner & OWNER_GENERATION, __ATOMIC_RELEASE);
+	__u64 ours = owner;
+
+	/* Unless another has it by now. Release: all that this side did comes before. */
+	__atomic_compare_exchange_n(&p->owner, &ours, owner & OWNER_GENERATION, false,
+				    __ATOMIC_RELEASE, __ATOMIC_RELAXED);
 }
 
 enum pinring_party_role pinring_party_role_of(uint64_t owner)
@@ -136,13 +145,15 @@ bool pinring_party_is_dead(const struct pinring_party *p, uint64_t owner)
 	const pid_t pid = (pid_t)(owner >> OWNER_PID_SHIFT & OWNER_PID);
 	const uint64_t space = own_pid_space();
 	const enum pinring_party_role role = pinring_party_role_of(owner);
-	uint64_t born;
+	uint64_t born, then;
 
 	if (role == PINRING_PARTY_NOBODY || pid == getpid())
 		return false;
 	if (!pid)
 		return true; /* no process ever wrote this */
 	/* Who lives in another pid namespace cannot be seen from here. */
+	if (!space)
+		return false; /* which one this is says /proc, and there is none */
 	if ((space ^ owner >> OWNER_SPACE_SHIFT) << OWNER_SPACE_SHIFT)
 		return false;
 	born = start_time(pid);
@@ -151,8 +162,10 @@ bool pinring_party_is_dead(const struct pinring_party *p, uint64_t owner)
 		return born == 0;
 	if (__atomic_load_n(&p->space, __ATOMIC_RELAXED) != space)
 		return false;
-	return born != UINT64_MAX &&
-	       born != __atomic_load_n(&p->born, __ATOMIC_RELAXED);
+	then = __atomic_load_n(&p->born, __ATOMIC_RELAXED);
+	if (born == UINT64_MAX || then == UINT64_MAX)
+		return born == 0; /* it or we had no descriptor left to look with */
+	return born != then;
 }
 
 void pinring_party_bury(struct pinring_party *p, __u64 owner)

@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 
 #include "lib/party.h"
@@ -105,6 +106,8 @@ TEST_F(party, lines_are_taken_once_each_and_given_back)
 	EXPECT_EQ(p[1], pinring_party_claim(self->line, LINES, PINRING_PARTY_CONSUMER));
 	/* Whoever remembers the last tenancy sees that this is another one. */
 	EXPECT_NE(owner, p[1]->owner);
+	pinring_party_leave(p[1], owner);
+	EXPECT_EQ(PINRING_PARTY_CONSUMER, pinring_party_role_of(p[1]->owner));
 }
 
 TEST_F(party, only_the_killed_are_dead)
@@ -227,6 +230,37 @@ TEST_F(party, one_that_moves_in_lives_unless_it_is_gone)
 	EXPECT_FALSE(is_dead(p));
 	reap(_metadata, pid);
 	EXPECT_TRUE(is_dead(p));
+}
+
+/* How many this process may have open from now on; returns how many it could. */
+static rlim_t descriptors(rlim_t n)
+{
+	struct rlimit limit;
+	rlim_t before;
+
+	getrlimit(RLIMIT_NOFILE, &limit);
+	before = limit.rlim_cur;
+	limit.rlim_cur = n;
+	setrlimit(RLIMIT_NOFILE, &limit);
+	return before;
+}
+
+TEST_F(party, without_descriptors_only_the_dead_are_dead)
+{
+	pid_t pid = tenant(_metadata, self, sleep_on);
+	const rlim_t before = descriptors(0);
+
+	EXPECT_FALSE(is_dead(&self->line[0]));
+	reap(_metadata, pid);
+	EXPECT_TRUE(is_dead(&self->line[0]));
+	/* Nor is one that had none as it moved in. */
+	pinring_party_bury(&self->line[0], self->line[0].owner);
+	pid = tenant(_metadata, self, sleep_on);
+	EXPECT_FALSE(is_dead(&self->line[0]));
+	descriptors(before);
+	EXPECT_FALSE(is_dead(&self->line[0]));
+	reap(_metadata, pid);
+	EXPECT_TRUE(is_dead(&self->line[0]));
 }
 
 TEST_F(party, what_no_process_wrote_is_dead)
