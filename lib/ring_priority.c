@@ -179,13 +179,19 @@ int pinring_priority_consumer_open(struct pinring_region *region,
 
 void pinring_priority_producer_close(struct pinring_priority_producer *p)
 {
+	struct pinring_region *region = p->lane[0].side.region;
 	uint32_t i;
 
+	/* The lanes' references may be its last, and we go on after them. */
+	if (region)
+		pinring_region_get(region);
 	for (i = 0; i < LANES; i++)
 		pinring_mpmc_producer_close(&p->lane[i]);
-	/* What was reserved is void now, and somebody may wait behind it. */
-	if (p->shared)
+	if (region) {
+		/* What was reserved is void now, and somebody may wait behind it. */
 		pinring_wake(&p->shared->sleepers.ready);
+		pinring_region_close(region);
+	}
 	memset(p, 0, sizeof(*p));
 }
 

@@ -382,6 +382,15 @@ TEST_F(lanes, a_sleeper_finishes_a_close_that_was_begun)
 	EXPECT_EQ(-EPIPE, push(&self->p, 3, 1));
 }
 
+TEST_F(lanes, the_region_may_be_closed_before_its_handles)
+{
+	pinring_region_close(self->r);
+	self->r = NULL;
+	EXPECT_EQ(0, push(&self->p, 0, 1));
+	pinring_priority_consumer_close(&self->c);
+	pinring_priority_producer_close(&self->p);
+}
+
 TEST_F(lanes, every_change_wakes)
 {
 	__u32 *ready = &self->header->sleepers.ready;
