@@ -17,6 +17,10 @@
 
 #define MEMFD_NAME_MAX 249 /* memfd_create(2) */
 
+#ifndef SCM_PIDFD
+#define SCM_PIDFD 4 /* Linux 6.5 */
+#endif
+
 struct pinring_region *pinring_region_get(struct pinring_region *region)
 {
 	/* relaxed: the caller holds a reference already */
@@ -178,9 +182,9 @@ static int attach_fd(struct pinring_device *device, int fd,
 	int have, rc;
 	void *map;
 
-	if (fstat(fd, &st))
-		return pinring_fail(device, -errno, "fd %d: %m", fd);
 	have = fcntl(fd, F_GET_SEALS);
+	if (have < 0 && errno == EBADF)
+		return pinring_fail(device, -EBADF, "fd %d: %m", fd);
 	region->backend = PINRING_BACKEND_EMBEDDED;
 	if (have < 0 && pinring_module_made(fd))
 		region->backend = PINRING_BACKEND_MODULE;
@@ -188,6 +192,9 @@ static int attach_fd(struct pinring_device *device, int fd,
 		return pinring_fail(device, -EINVAL,
 				    "fd %d is not a memfd sealed against shrinking: its maker could pull the memory away",
 				    fd);
+	/* Only now: before the seals, its maker could still make it smaller. */
+	if (fstat(fd, &st))
+		return pinring_fail(device, -errno, "fd %d: %m", fd);
 	if (st.st_size < PINRING_REGION_HEADER_BYTES || st.st_size % 4096 ||
 	    (uint64_t)st.st_size > 1ull << PINRING_OFFSET_BITS)
 		return pinring_fail(device, -EINVAL,
@@ -385,7 +392,7 @@ int pinring_region_send(const struct pinring_region *region, int socket)
 	return rc;
 }
 
-/* Keeps the first descriptor that came; closes whatever else did. */
+/* Keeps the first descriptor that was sent; closes whatever else came. */
 static int take_descriptor(struct msghdr *msg)
 {
 	struct cmsghdr *c;
@@ -394,7 +401,16 @@ static int take_descriptor(struct msghdr *msg)
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t n, i;
 
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+		if (c->cmsg_level != SOL_SOCKET)
+			continue;
+		if (c->cmsg_type == SCM_PIDFD) {
+			int sender;
+
+			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
+			if (sender >= 0)
+				close(sender);
+		}
+		if (c->cmsg_type != SCM_RIGHTS)
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
@@ -416,7 +432,9 @@ int pinring_region_receive(struct pinring_device *device, int socket,
 {
 	union {
 		struct cmsghdr align;
-		char bytes[CMSG_SPACE(8 * sizeof(int))];
+		/* What the caller's socket adds of the sender comes first. */
+		char bytes[CMSG_SPACE(sizeof(struct ucred)) + CMSG_SPACE(256) +
+			   CMSG_SPACE(sizeof(int)) + CMSG_SPACE(8 * sizeof(int))];
 	} control = { 0 };
 	char byte;
 	struct iovec iov = { .iov_base = &byte, .iov_len = 1 };

@@ -243,6 +243,32 @@ TEST_F(region, descriptors_nobody_asked_for_are_closed)
 	close(sockets[1]);
 }
 
+/* What the kernel says of the sender then comes before the descriptor, or is one. */
+TEST_F(region, a_socket_may_say_who_sends)
+{
+	static const int options[] = { SO_PASSCRED, SO_PASSSEC, 76 /* SO_PASSPIDFD, Linux 6.5 */ };
+	struct pinring_region *other;
+	const int on = 1;
+	int sockets[2], before;
+
+	ASSERT_EQ(0, CREATE());
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, sockets));
+	before = count_fds();
+	for (size_t i = 0; i < ARRAY_SIZE(options); i++) {
+		if (setsockopt(sockets[1], SOL_SOCKET, options[i], &on, sizeof(on))) {
+			ASSERT_EQ(ENOPROTOOPT, errno);
+			continue;
+		}
+		ASSERT_EQ(0, pinring_region_send(self->r, sockets[0]));
+		ASSERT_EQ(0, pinring_region_receive(self->device, sockets[1], &other))
+			TH_LOG("%s, with option %d", pinring_error(), options[i]);
+		EXPECT_EQ(before + 1, count_fds()) TH_LOG("option %d", options[i]);
+		pinring_region_close(other);
+	}
+	close(sockets[0]);
+	close(sockets[1]);
+}
+
 TEST_F(region, descriptors_in_an_empty_message_are_closed)
 {
 	static const int types[] = { SOCK_SEQPACKET, SOCK_DGRAM };
