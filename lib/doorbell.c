@@ -8,6 +8,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -206,7 +207,7 @@ void pinring_doorbell_ring(struct pinring_doorbell *bell)
 	uint64_t one = 1, sequence;
 	__u64 armed;
 	ssize_t n;
-	int saved;
+	int saved, cancel;
 
 	/*
 	 * seq_cst, against the store and load in _arm: either we see armed, or
@@ -238,9 +239,12 @@ void pinring_doorbell_ring(struct pinring_doorbell *bell)
 		errno = saved;
 		return;
 	}
+	/* Callers hold locks, and write() is where a thread is cancelled. */
+	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &cancel);
 	do {
 		n = write(bell->fd, &one, sizeof(one));
 	} while (n < 0 && errno == EINTR);
+	pthread_setcancelstate(cancel, NULL);
 	errno = saved;
 	/* Fails if another ringer was here, or the waiter is past that sleep. */
 	(void)__atomic_compare_exchange_n(&lines->armed, &armed, 0, false,

@@ -318,6 +318,33 @@ TEST_F(shared, a_thread_that_ends_takes_nothing_with_it)
 	EXPECT_EQ(0, other.wrong);
 }
 
+/* It is told that it is cancelled before it has anything to do. */
+__attribute__((no_sanitize_address)) static void *wishes(void *ex)
+{
+	pthread_cancel(pthread_self());
+	pinring_executor_activate(ex);
+	pthread_testcancel();
+	return NULL;
+}
+
+TEST_F(shared, a_thread_that_is_cancelled_leaves_no_lock_behind)
+{
+	pthread_t thread;
+	void *end;
+
+	for (int i = 0; i < 3; i++) {
+		ASSERT_EQ(0, pinring_executor_pause(self->ex));
+		ASSERT_EQ(0, pinring_executor_wait_state(self->ex, PINRING_STATE_PAUSED,
+							 20 * SECOND));
+		usleep(200000); /* by now it sleeps, and has to be woken */
+		ASSERT_EQ(0, pthread_create(&thread, NULL, wishes, self->ex));
+		ASSERT_EQ(0, pthread_join(thread, &end));
+		EXPECT_EQ(PTHREAD_CANCELED, end);
+		ASSERT_EQ(0, pinring_executor_wait_state(self->ex, PINRING_STATE_ACTIVE,
+							 20 * SECOND));
+	}
+}
+
 static const char quick[] =
 	"#include <pinring/kernel.h>\n"
 	"PINRING_KERNEL_OF(quick, float, PINRING_KERNEL_DST)\n"
