@@ -7,6 +7,7 @@
  * that the whole process was stopped.
  */
 #include <sched.h>
+#include <unistd.h>
 
 #include "executor.h"
 
@@ -127,6 +128,9 @@ void pinring_executor_watch_one(struct pinring_executor *ex)
 	int64_t since;
 	bool moved;
 
+	/* A child of fork() may wait for its parent's, and not end it. */
+	if (ex->pid != getpid())
+		return;
 	/* Held: another thread looks, or has a wish. */
 	if (pthread_mutex_trylock(&ex->wish_lock))
 		return;

@@ -406,6 +406,26 @@ TEST_F(fault, waiting_for_a_state_notices_it_too)
 	SAYS("command 31,");
 }
 
+/* It may look on, but what is to be done about it is its parent's business. */
+TEST_F(fault, a_child_of_fork_ends_nothing)
+{
+	int status = 0;
+	uint32_t operation;
+	pid_t child;
+
+	HANG(100, NULL);
+	while (((volatile float *)self->at)[64] == 0) {
+		usleep(100);
+	}
+	child = fork();
+	if (!child)
+		_exit(pinring_executor_wait_state(self->ex, PINRING_STATE_PAUSED, SECOND) ==
+		      -ETIMEDOUT ? 0 : 1);
+	ASSERT_EQ(child, waitpid(child, &status, 0));
+	EXPECT_EQ(0, status);
+	EXPECT_EQ(PINRING_STATE_ACTIVE, pinring_executor_state(self->ex));
+}
+
 TEST_F(fault, unregistering_notices_it_too)
 {
 	uint32_t operation;
