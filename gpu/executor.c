@@ -243,8 +243,10 @@ int pinring_executor_create(struct pinring_device *device,
 	if (rc)
 		return rc;
 	ex = calloc(1, sizeof(*ex));
-	if (!ex)
+	if (!ex) {
+		errno = saved;
 		return pinring_fail(device, -ENOMEM, "no memory for an executor");
+	}
 	ex->device = pinring_device_get(device);
 	ex->config = c;
 	ex->pid = getpid();
@@ -278,14 +280,15 @@ int pinring_executor_create(struct pinring_device *device,
 		rc = make_objects(ex);
 	if (!rc)
 		rc = ex->ops->init(ex);
-	errno = saved;
 	if (rc)
 		goto fail;
 	tell(ex);
 	*out = ex;
+	errno = saved;
 	return 0;
 fail:
 	executor_free(ex);
+	errno = saved;
 	return rc;
 }
 

@@ -234,8 +234,10 @@ static int cuda_alive(struct pinring_executor *ex)
 void pinring_cuda_nap(void)
 {
 	const struct timespec t = { .tv_nsec = 50000 };
+	int saved = errno;
 
 	nanosleep(&t, NULL);
+	errno = saved;
 }
 
 /*

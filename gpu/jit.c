@@ -243,9 +243,10 @@ static int compile_text(struct pinring_device *device,
 	object->data = NULL;
 	if (!nvrtc->cubin_size(program, &object->size))
 		object->data = malloc(object->size);
-	if (object->data)
-		nvrtc->cubin(program, object->data);
+	rc = object->data ? nvrtc->cubin(program, object->data) : 0;
 	nvrtc->destroy(&program);
+	if (rc)
+		pinring_jit_free(object);
 	return object->data ? 0 :
 			      pinring_fail(device, -ENOMEM,
 					   "%s: no memory for its code",
@@ -539,8 +540,8 @@ static int link_image(struct pinring_device *device, uint32_t arch,
 	}
 	if (!rc && !jitlink->cubin_size(link, &image->size))
 		image->data = malloc(image->size);
-	if (image->data)
-		jitlink->cubin(link, image->data);
+	if (image->data && jitlink->cubin(link, image->data))
+		pinring_jit_free(image);
 	jitlink->destroy(&link);
 	free(text);
 	if (rc)

@@ -4,11 +4,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <pinring/ring.h>
 #include <pinring/service.h>
 
+#include "dynamic_host.h"
 #include "executor.h"
 
 /* A request waits for nothing but our thread: look often for a while. */
@@ -147,8 +149,9 @@ static int start(struct pinring_executor *ex)
 		rc = pinring_device_producer_open(ex->region, "replies",
 						  &s->replies);
 	if (!rc) {
-		/* Signals are the application's. */
+		/* Signals are the application's, but for what `serve` brings upon us. */
 		sigfillset(&all);
+		pinring_faults_to(&all);
 		pthread_sigmask(SIG_SETMASK, &all, &before);
 		rc = -pthread_create(&s->thread, NULL, serve_main, s);
 		pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -171,7 +174,7 @@ int pinring_executor_offer(struct pinring_executor *ex, uint32_t service,
 			   pinring_serve_fn *serve, void *context)
 {
 	uint64_t bit, offered = ex->attachments->services;
-	int rc = pinring_executor_check_parent(ex);
+	int rc = pinring_executor_check_parent(ex), saved = errno;
 
 	if (rc)
 		return rc;
@@ -181,6 +184,7 @@ int pinring_executor_offer(struct pinring_executor *ex, uint32_t service,
 				    PINRING_SERVICES_MAX);
 	if (!ex->services) {
 		rc = start(ex);
+		errno = saved;
 		if (rc)
 			return rc;
 	}
@@ -197,19 +201,22 @@ int pinring_executor_offer(struct pinring_executor *ex, uint32_t service,
 
 void pinring_services_stop(struct pinring_executor *ex)
 {
+	const struct timespec nap = { .tv_nsec = 1000000 };
 	struct pinring_services *s = ex->services;
-	struct timespec end;
+	int64_t end = pinring_now() + STOP_NS;
 
 	if (!s || ex->pid != getpid())
 		return;
 	/* release: pairs with the load in serve_main() */
 	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
 	pinring_doorbell_ring(s->bell);
-	clock_gettime(CLOCK_REALTIME, &end);
-	end.tv_sec += STOP_NS / 1000000000;
-	if (pthread_timedjoin_np(s->thread, NULL, &end)) {
-		ex->lost = true;
-		return;
+	/* pthread_timedjoin_np() has a clock that others set. */
+	while (pthread_tryjoin_np(s->thread, NULL)) {
+		if (pinring_now() > end) {
+			ex->lost = true;
+			return;
+		}
+		nanosleep(&nap, NULL);
 	}
 	pthread_mutex_destroy(&s->lock);
 	free(s);
