@@ -77,14 +77,18 @@ static void caught(int signal, siginfo_t *info, void *context)
 
 void pinring_catch_faults(void)
 {
-	struct sigaction ours = { .sa_sigaction = caught };
+	struct sigaction ours = { .sa_sigaction = caught }, now;
 	size_t i;
 
 	/* Of a kernel that overflows its stack, on another one. */
 	ours.sa_flags = SA_SIGINFO | SA_ONSTACK | SA_NODEFER | SA_RESTART;
 	pthread_mutex_lock(&lock);
 	for (i = 0; !users && i < SIGNALS; i++) {
-		sigaction(signals[i], NULL, &before[i]);
+		sigaction(signals[i], NULL, &now);
+		/* Put back by one that was on top of it as the last user went. */
+		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == caught)
+			continue;
+		before[i] = now;
 		sigaction(signals[i], &ours, NULL);
 	}
 	users++;

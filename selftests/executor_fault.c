@@ -312,6 +312,28 @@ TEST_F(fault, a_handler_that_came_later_stays)
 	EXPECT_TRUE(now.sa_handler == their_handler);
 }
 
+/* One that came on top of ours and goes when ours is not wanted leaves ours there. */
+TEST_F(fault, a_handler_that_goes_later_puts_back_what_it_may)
+{
+	struct sigaction sa = { .sa_handler = their_handler }, ours, now;
+	uint32_t operation;
+
+	sigaction(SIGSEGV, &sa, NULL);
+	START();
+	ASSERT_OK(add_bad(self->ex, &operation));
+	sa.sa_handler = SIG_IGN;
+	sigaction(SIGSEGV, &sa, &ours);
+	ASSERT_OK(pinring_executor_unregister(self->ex, operation, SECOND));
+	sigaction(SIGSEGV, &ours, NULL);
+	ASSERT_OK(add_bad(self->ex, &operation));
+	theirs = 0;
+	touch(NULL);
+	EXPECT_EQ(SIGSEGV, theirs);
+	ASSERT_OK(pinring_executor_unregister(self->ex, operation, SECOND));
+	sigaction(SIGSEGV, NULL, &now);
+	EXPECT_TRUE(now.sa_handler == their_handler);
+}
+
 TEST_F_SIGNAL(fault, what_nobody_handles_kills_as_ever, SIGFPE)
 {
 	struct sigaction sa = { .sa_handler = SIG_DFL };
