@@ -175,6 +175,7 @@ static void executor_free(struct pinring_executor *ex)
 	pthread_mutex_destroy(&ex->wish_lock);
 	pthread_mutex_destroy(&ex->kernels_lock);
 	pthread_mutex_destroy(&ex->attach_lock);
+	pthread_mutex_destroy(&ex->offer_lock);
 	pthread_mutex_destroy(&ex->ticket_lock);
 	free(ex->pending);
 	free(ex);
@@ -254,6 +255,7 @@ int pinring_executor_create(struct pinring_device *device,
 	pthread_mutex_init(&ex->wish_lock, NULL);
 	pthread_mutex_init(&ex->kernels_lock, NULL);
 	pthread_mutex_init(&ex->attach_lock, NULL);
+	pthread_mutex_init(&ex->offer_lock, NULL);
 	pthread_mutex_init(&ex->ticket_lock, NULL);
 	ex->pending = calloc(c.depth, sizeof(*ex->pending));
 	ex->attachments = map_shared();

@@ -155,6 +155,7 @@ struct pinring_executor {
 	uint32_t misses; /* looks that found nothing */
 	bool broken; /* the executor answered what nobody asked; atomic */
 	pthread_mutex_t attach_lock; /* of the next one, and the table's memory */
+	pthread_mutex_t offer_lock; /* of services, as they begin, and which there are */
 	struct pinring_attached attached[PINRING_REGIONS_MAX];
 	/*
 	 * PINRING_SHARED_BYTES, of a shared mapping: of a private one a fork

@@ -173,8 +173,8 @@ static int start(struct pinring_executor *ex)
 int pinring_executor_offer(struct pinring_executor *ex, uint32_t service,
 			   pinring_serve_fn *serve, void *context)
 {
-	uint64_t bit, offered = ex->attachments->services;
 	int rc = pinring_executor_check_parent(ex), saved = errno;
+	uint64_t bit, offered;
 
 	if (rc)
 		return rc;
@@ -182,21 +182,24 @@ int pinring_executor_offer(struct pinring_executor *ex, uint32_t service,
 		return pinring_fail(ex->device, -EINVAL,
 				    "service: %u is not below %d", service,
 				    PINRING_SERVICES_MAX);
-	if (!ex->services) {
+	pthread_mutex_lock(&ex->offer_lock);
+	if (!ex->services)
 		rc = start(ex);
-		errno = saved;
-		if (rc)
-			return rc;
-	}
+	errno = saved;
+	if (rc)
+		goto out;
 	bit = 1ull << service;
 	pthread_mutex_lock(&ex->services->lock);
 	ex->services->serve[service] = serve;
 	ex->services->context[service] = context;
 	pthread_mutex_unlock(&ex->services->lock);
+	offered = ex->attachments->services;
 	/* release: pairs with the load in pinring_ask() */
 	pinring_store_word(&ex->attachments->services,
 			   serve ? offered | bit : offered & ~bit);
-	return 0;
+out:
+	pthread_mutex_unlock(&ex->offer_lock);
+	return rc;
 }
 
 void pinring_services_stop(struct pinring_executor *ex)

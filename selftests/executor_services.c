@@ -3,6 +3,7 @@
 #define _GNU_SOURCE
 #include <kselftest_harness.h>
 
+#include <pthread.h>
 #include <semaphore.h>
 #include <sys/wait.h>
 
@@ -121,6 +122,59 @@ TEST_F(services, thousands_of_answers_in_order)
 		ASSERT_EQ(i, seen.argument);
 		ASSERT_EQ(NULL, seen.dst);
 	}
+}
+
+#define OFFERS 8
+
+struct offering {
+	struct pinring_executor *ex;
+	pthread_barrier_t *all;
+	struct pinring_request seen;
+	uint32_t service;
+	pthread_t thread;
+	int rc;
+};
+
+static void *offers(void *arg)
+{
+	struct offering *o = arg;
+
+	pthread_barrier_wait(o->all);
+	o->rc = pinring_executor_offer(o->ex, o->service, fill, &o->seen);
+	return NULL;
+}
+
+/* The first of them starts the thread that serves, and each has a bit of one word. */
+TEST_F(services, threads_may_offer_at_the_same_time)
+{
+	struct pinring_executor_config ec = pinring_executor_defaults();
+	struct offering o[OFFERS];
+	struct pinring_completion done;
+	pthread_barrier_t all;
+
+	ec.kind = executor_kind();
+	ec.flags = PINRING_EXECUTOR_SHARED;
+	pthread_barrier_init(&all, NULL, OFFERS);
+	for (int round = 0; round < 20; round++) {
+		ASSERT_EQ(0, pinring_executor_close(self->ex, 10 * SECOND));
+		self->ex = NULL;
+		ASSERT_EQ(0, pinring_executor_start(self->device, &ec, &self->ex));
+		for (uint32_t i = 0; i < OFFERS; i++) {
+			o[i] = (struct offering){ .ex = self->ex, .all = &all, .service = i };
+			ASSERT_EQ(0, pthread_create(&o[i].thread, NULL, offers, &o[i]));
+		}
+		for (uint32_t i = 0; i < OFFERS; i++) {
+			struct pinring_command c = ask(self, i, i);
+
+			pthread_join(o[i].thread, NULL);
+			EXPECT_EQ(0, o[i].rc);
+			c.dst.region = PINRING_REGION_NONE;
+			ASSERT_EQ(0, pinring_executor_call(self->ex, &c, 20 * SECOND, &done));
+			EXPECT_EQ(0, done.status) TH_LOG("service %u", i);
+			EXPECT_EQ(i, o[i].seen.argument);
+		}
+	}
+	pthread_barrier_destroy(&all);
 }
 
 TEST_F(services, what_nobody_offers_is_refused)
