@@ -46,6 +46,7 @@ struct pinring_device_config {
 /*
  * Opens the best backend there is. config may be NULL.
  * -EINVAL: struct_size is not one this library knows, no such backend;
+ * -E2BIG: something is set beyond what it knows;
  * -ENODEV: the backend asked for is not to be had; -ENOMEM.
  */
 PINRING_API int pinring_device_open(const struct pinring_device_config *config,

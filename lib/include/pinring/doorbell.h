@@ -31,8 +31,9 @@ extern "C" {
 struct pinring_doorbell;
 
 /*
- * As pinring_object_create; also -EMFILE, -ENFILE for the eventfd. On the kernel
- * module also -EDQUOT: max_doorbells_per_user; the name stays taken then.
+ * As pinring_object_create; also -EMFILE, -ENFILE for the eventfd, and -ENOMEM. On the
+ * kernel module also -EDQUOT: max_doorbells_per_user. Where the object was made before
+ * that is known (-EDQUOT, -ENOMEM, the module's -EMFILE), its name stays taken.
  */
 PINRING_API int pinring_doorbell_create(struct pinring_region *region,
 					const char *name,
@@ -54,7 +55,8 @@ pinring_doorbell_create_device(struct pinring_region *region, const char *name,
 /*
  * The same doorbell in another process, with the eventfd that came from there
  * (duplicated; the caller's stays the caller's). -EINVAL: not a doorbell, or
- * not an eventfd; else as pinring_object_find.
+ * not a non-blocking eventfd; -EBADF: none at all; -EMFILE, -ENOMEM; else as
+ * pinring_object_find.
  *
  * On the kernel module also without the eventfd, to ring only: to sleep on it is
  * -EBADF then, and its fd is -1. -ENOENT also: it has been closed by its maker.

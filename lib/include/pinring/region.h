@@ -66,6 +66,7 @@ struct pinring_region_info {
 /*
  * -EINVAL: size 0 or absurd, unknown flag, no such node or PCI device; a mode
  * beyond 0666, or a name for it that is not one word of up to 63 bytes;
+ * -E2BIG: something is set in it that this library does not know;
  * -EEXIST: there is a region that others attach by that name, of this user;
  * -ENOMEM: not enough memory, or not on a node asked for strictly;
  * -EDQUOT, -ENOBUFS: more than this user may have of the kernel module;
@@ -80,7 +81,9 @@ PINRING_API int pinring_region_create(struct pinring_device *device,
 /*
  * Maps a region made by another process; fd is duplicated and stays the
  * caller's. Checks every field of the header and the directory before it
- * returns. -EINVAL: not a region, or one that was tampered with; -EBADF.
+ * returns. -EINVAL: not a region, or one that was tampered with; -EBADF;
+ * -EACCES, -EPERM: fd, or what it is of, is not to be written to; -EAGAIN: the
+ * module's, and its maker has not finished it; -EMFILE, -ENFILE, -ENOMEM.
  */
 PINRING_API int pinring_region_attach(struct pinring_device *device, int fd,
 				      struct pinring_region **region);
@@ -89,7 +92,8 @@ PINRING_API int pinring_region_attach(struct pinring_device *device, int fd,
  * Maps the region that a user made with a mode and this name, as long as anybody has
  * it. Permission is as for a file, to read and to write.
  * -ENOENT: there is none; -EACCES; -EAGAIN: it is being made right now;
- * -EINVAL: as of pinring_region_attach(), or no name that a region can have;
+ * -EINVAL, -EMFILE, -ENFILE, -ENOMEM: as of pinring_region_attach(), or no name that
+ * a region can have;
  * -EOPNOTSUPP: the embedded backend, which has no names.
  */
 #define PINRING_OWNER_SELF 0xffffffffu
@@ -113,11 +117,18 @@ PINRING_API uint64_t pinring_region_size(const struct pinring_region *region);
 PINRING_API void *pinring_region_at(const struct pinring_region *region,
 				    uint64_t offset, uint64_t length);
 
-/* Asks the kernel what there is now: costs a system call or a few. */
+/*
+ * Asks the kernel what there is now: costs a system call or a few.
+ * -EINVAL: struct_size is not one this library knows.
+ */
 PINRING_API int pinring_region_info(const struct pinring_region *region,
 				    struct pinring_region_info *info);
 
-/* Send a region over a Unix socket (SCM_RIGHTS), and take one. */
+/*
+ * Send a region over a Unix socket (SCM_RIGHTS), and take one. -errno of sendmsg() or
+ * recvmsg(), but for EINTR. To take one also -EPIPE: the other side has closed; -EINVAL:
+ * there is no descriptor in the message; and as to attach it.
+ */
 PINRING_API int pinring_region_send(const struct pinring_region *region,
 				    int socket);
 PINRING_API int pinring_region_receive(struct pinring_device *device,
@@ -146,7 +157,7 @@ PINRING_API int pinring_object_create(struct pinring_region *region,
 
 /*
  * -ENOENT: no such name; -EAGAIN: it is being made right now (or its maker
- * died); -EPROTO: its entry makes no sense.
+ * died); -EPROTO: its entry makes no sense; -EINVAL: no name that one can have.
  */
 PINRING_API int pinring_object_find(const struct pinring_region *region,
 				    const char *name,
