@@ -11,6 +11,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <stdbool.h>
 
 #include "team_host.h"
 
@@ -75,6 +76,11 @@ static void caught(int signal, siginfo_t *info, void *context)
 	errno = saved;
 }
 
+static bool is_ours(const struct sigaction *action)
+{
+	return action->sa_flags & SA_SIGINFO && action->sa_sigaction == caught;
+}
+
 void pinring_catch_faults(void)
 {
 	struct sigaction ours = { .sa_sigaction = caught }, now;
@@ -86,7 +92,7 @@ void pinring_catch_faults(void)
 	for (i = 0; !users && i < SIGNALS; i++) {
 		sigaction(signals[i], NULL, &now);
 		/* Put back by one that was on top of it as the last user went. */
-		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == caught)
+		if (is_ours(&now))
 			continue;
 		before[i] = now;
 		sigaction(signals[i], &ours, NULL);
@@ -105,7 +111,7 @@ void pinring_let_faults(void)
 	for (i = 0; !users && i < SIGNALS; i++) {
 		sigaction(signals[i], NULL, &now);
 		/* If it is not ours, the application has put its own there. */
-		if (now.sa_flags & SA_SIGINFO && now.sa_sigaction == caught)
+		if (is_ours(&now))
 			sigaction(signals[i], &before[i], NULL);
 	}
 	pthread_mutex_unlock(&lock);

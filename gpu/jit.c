@@ -243,10 +243,9 @@ static int compile_text(struct pinring_device *device,
 	object->data = NULL;
 	if (!nvrtc->cubin_size(program, &object->size))
 		object->data = malloc(object->size);
-	rc = object->data ? nvrtc->cubin(program, object->data) : 0;
-	nvrtc->destroy(&program);
-	if (rc)
+	if (object->data && nvrtc->cubin(program, object->data))
 		pinring_jit_free(object);
+	nvrtc->destroy(&program);
 	return object->data ? 0 :
 			      pinring_fail(device, -ENOMEM,
 					   "%s: no memory for its code",

@@ -53,6 +53,7 @@ static uint64_t start_time(pid_t pid)
 {
 	char path[40], text[512], *p;
 	ssize_t n;
+	bool gone;
 	int fd, i;
 
 	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
@@ -60,10 +61,10 @@ static uint64_t start_time(pid_t pid)
 	if (fd < 0)
 		return kill(pid, 0) && errno == ESRCH ? 0 : UINT64_MAX;
 	n = read(fd, text, sizeof(text) - 1);
-	i = errno;
+	gone = n < 0 && errno == ESRCH; /* after open */
 	close(fd);
 	if (n < 0)
-		return i == ESRCH ? 0 : UINT64_MAX; /* it went after open */
+		return gone ? 0 : UINT64_MAX;
 	text[n] = '\0';
 	/* Field 2 is a name in brackets, which may hold anything. */
 	p = strrchr(text, ')');

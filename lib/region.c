@@ -401,16 +401,8 @@ static int take_descriptor(struct msghdr *msg)
 	for (c = CMSG_FIRSTHDR(msg); c; c = CMSG_NXTHDR(msg, c)) {
 		size_t n, i;
 
-		if (c->cmsg_level != SOL_SOCKET)
-			continue;
-		if (c->cmsg_type == SCM_PIDFD) {
-			int sender;
-
-			memcpy(&sender, CMSG_DATA(c), sizeof(sender));
-			if (sender >= 0)
-				close(sender);
-		}
-		if (c->cmsg_type != SCM_RIGHTS)
+		if (c->cmsg_level != SOL_SOCKET ||
+		    (c->cmsg_type != SCM_RIGHTS && c->cmsg_type != SCM_PIDFD))
 			continue;
 		n = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
 		for (i = 0; i < n; i++) {
@@ -418,7 +410,7 @@ static int take_descriptor(struct msghdr *msg)
 
 			memcpy(&got, CMSG_DATA(c) + i * sizeof(int),
 			       sizeof(got));
-			if (fd < 0)
+			if (fd < 0 && c->cmsg_type == SCM_RIGHTS)
 				fd = got;
 			else
 				close(got);

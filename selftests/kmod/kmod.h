@@ -223,19 +223,26 @@ TEST_UNUSED static bool stamped(const unsigned char *p, uint64_t size, uint64_t 
 	return true;
 }
 
-/* Memory that is free on all nodes, in KiB. */
-TEST_UNUSED static long free_memory(void)
+/* What that file of the kernel's, of all nodes or of one, says is free, in KiB; or -1. */
+static inline long memory_free_in(const char *meminfo)
 {
-	FILE *f = fopen("/proc/meminfo", "re");
-	char line[128];
+	FILE *f = fopen(meminfo, "re");
+	char line[128], *at;
 	long kib = -1;
 
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "MemFree: %ld kB", &kib) == 1)
+	while (f && fgets(line, sizeof(line), f)) {
+		at = strstr(line, "MemFree:");
+		if (at && sscanf(at, "MemFree: %ld kB", &kib) == 1)
 			break;
+	}
 	if (f)
 		fclose(f);
 	return kib;
+}
+
+TEST_UNUSED static long free_memory(void)
+{
+	return memory_free_in("/proc/meminfo");
 }
 
 /*
@@ -244,17 +251,11 @@ TEST_UNUSED static long free_memory(void)
  */
 TEST_UNUSED static uint64_t more_than_has(int node)
 {
-	char path[64], line[128];
-	long kib = -1;
-	FILE *f;
+	char path[64];
+	long kib;
 
 	snprintf(path, sizeof(path), "/sys/devices/system/node/node%d/meminfo", node);
-	f = fopen(path, "re");
-	while (f && fgets(line, sizeof(line), f))
-		if (sscanf(line, "Node %*d MemFree: %ld kB", &kib) == 1)
-			break;
-	if (f)
-		fclose(f);
+	kib = memory_free_in(path);
 	return kib < 0 ? 0 : (((uint64_t)kib << 10) + (64 << 20)) & ~(HUGE - 1);
 }
 
